@@ -1,0 +1,12 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+// Package xmppext is the root of a set of independent packages that make XMPP
+// sessions start fast and lose nothing, on top of mellium.im/xmpp.
+//
+// The root package itself exports nothing: import the package that you need.
+//
+//   - [github.com/xmppext/xmppext/pipelining]: a whole login in two flights
+//     (XEP-0305 §4, version 0.3, Deferred).
+package xmppext

@@ -1,0 +1,73 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+)
+
+// SASLServer is [xmpp.SASLServer] with the account pinned.
+//
+// Permissions is called as there, and with the session that is being
+// authenticated.
+// It reports whether the credentials of n are good, and the bare JID of the
+// account that they are good for, or between servers the peer's domain.
+// It must compare the authorization identity, the third of the credentials, with
+// the account; if it is empty, the account speaks for itself.
+// It may be called by several sessions at once.
+//
+// It panics if there are no mechanisms, as xmpp.SASLServer does.
+// Of mellium's mechanisms only PLAIN calls permissions; with others no account
+// is known and the negotiation ends with [ErrNoAccount].
+func SASLServer(permissions func(s *xmpp.Session, n *sasl.Negotiator) (account jid.JID, ok bool), mechanisms ...sasl.Mechanism) xmpp.StreamFeature {
+	feature := xmpp.SASLServer(nil, mechanisms...)
+	feature.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+		var failed error
+		check := func(n *sasl.Negotiator) bool {
+			account, ok := permissions(s, n)
+			if !ok {
+				return false
+			}
+			conn, isConn := s.Conn().(*Conn)
+			if !isConn {
+				failed = errors.New("pipelining: SASLServer needs a negotiator that was wrapped by Negotiator")
+				return false
+			}
+			failed = conn.Authenticated(account)
+			return failed == nil
+		}
+		mask, rw, err := xmpp.SASLServer(check, mechanisms...).Negotiate(ctx, s, data)
+		if failed != nil {
+			return 0, nil, failed
+		}
+		return mask, rw, err
+	}
+	return feature
+}
+
+// authenticated is what [Conn.Authenticated] calls.
+func (n *negotiation) authenticated(account jid.JID) error {
+	switch {
+	case account.Domainpart() == "":
+		return errors.New("pipelining: the account that authenticated has no domain")
+	case n.account.String() != "" && !n.account.Equal(account.Bare()):
+		return fmt.Errorf("pipelining: %v has authenticated already", n.account)
+	}
+	n.account = account.Bare()
+	n.pin()
+	return nil
+}
+
+// pin makes the account the session's remote address.
+func (n *negotiation) pin() {
+	n.in.From, n.out.To = n.account, n.account
+}

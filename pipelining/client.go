@@ -1,0 +1,439 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
+)
+
+// Client returns a Negotiator for the initiating side of a stream, which sends
+// ahead as far as plan says.
+//
+// Without TLS it begins with
+//
+//	header, starttls, ClientHello
+//
+// and within TLS goes on with
+//
+//	header, auth, header, bind          if the mechanism needs one step
+//	header, auth | response, header, bind       with SCRAM
+//
+// Each line up to a bar is sent without waiting.
+// No credential is sent before the TLS connection is verified, nothing that the
+// server says is believed before it has proven itself where the mechanism can
+// prove it, and neither depends on the plan.
+//
+// If the plan fails where only a header and one auth element were sent, the
+// login goes on step by step on the same connection.
+// Otherwise the error is [ErrMispredicted].
+// Final errors are an [AuthError], [ErrUnverifiedTLS], [ErrUnproven], a
+// [stream.Error] or, if the resource was refused, a [stanza.Error].
+//
+// The session knows the features that the server sent last, as if it had
+// been negotiated step by step.
+// One Client may negotiate any number of sessions.
+func Client(plan Plan, cfg ClientConfig) xmpp.Negotiator {
+	cfg = cfg.withDefaults()
+	known := cfg.informational()
+	return Negotiator(func(ctx context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
+		c, ok := data.(*client)
+		if !ok {
+			c = &client{plan: plan, cfg: cfg, known: known, origin: s.LocalAddr()}
+			if plan.Mode == Off {
+				c.lockstep = cfg.stepByStep(s)
+			}
+		}
+		mask, rw, err := c.step(ctx, in, out, s)
+		return mask, rw, c, err
+	}, Config{Timeout: cfg.Timeout, TeeIn: cfg.TeeIn, TeeOut: cfg.TeeOut})
+}
+
+func (cfg ClientConfig) withDefaults() ClientConfig {
+	if cfg.Binder == nil {
+		cfg.Binder = ResourceBinder()
+	}
+	if cfg.AnswerTimeout <= 0 {
+		cfg.AnswerTimeout = DefaultAnswerTimeout
+	}
+	if cfg.Pace <= 0 {
+		cfg.Pace = DefaultPace
+	}
+	cfg.Mechanisms = slices.Clone(cfg.Mechanisms)
+	for i, m := range cfg.Mechanisms {
+		cfg.Mechanisms[i] = guarded(m)
+	}
+	return cfg
+}
+
+// informational returns a negotiator that reads a stream header and features,
+// and negotiates none of them.
+func (cfg ClientConfig) informational() xmpp.Negotiator {
+	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder)}
+	for _, f := range cfg.Features {
+		if f.Name.Space != nsTLS {
+			features = append(features, f)
+		}
+	}
+	for i := range features {
+		features[i].Negotiate = nil
+	}
+	return cfg.stock(features)
+}
+
+// stepByStep returns a negotiator that sends nothing ahead.
+func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
+	features := []xmpp.StreamFeature{StreamFeature(), xmpp.StartTLS(cfg.tls(s)), cfg.sasl()}
+	if s.State()&xmpp.S2S == 0 {
+		features = append(features, feature(cfg.Binder))
+	}
+	return cfg.stock(append(features, cfg.Features...))
+}
+
+func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
+	return xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Lang: cfg.Lang, Features: features}
+	})
+}
+
+func (cfg ClientConfig) tls(s *xmpp.Session) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.TLS != nil {
+		c = cfg.TLS.Clone()
+	}
+	if c.ServerName == "" {
+		c.ServerName = s.LocalAddr().Domainpart()
+		if s.State()&xmpp.S2S != 0 {
+			c.ServerName = s.RemoteAddr().Domainpart()
+		}
+	}
+	return c
+}
+
+// verify decides whether credentials may be sent on s.
+// A session that its creator has declared secure, over something that is not
+// TLS, is the creator's to answer for.
+func (cfg ClientConfig) verify(s *xmpp.Session) error {
+	state := s.ConnectionState()
+	switch {
+	case s.State()&xmpp.Secure == 0:
+		return fmt.Errorf("%w: there is none", ErrUnverifiedTLS)
+	case state.Version == 0:
+		return nil
+	case cfg.VerifyTLS != nil:
+		if err := cfg.VerifyTLS(state); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnverifiedTLS, err)
+		}
+		return nil
+	case len(state.VerifiedChains) == 0:
+		return ErrUnverifiedTLS
+	}
+	return nil
+}
+
+// A client is one login.
+type client struct {
+	plan   Plan
+	cfg    ClientConfig
+	known  xmpp.Negotiator
+	origin jid.JID
+
+	lockstep xmpp.Negotiator // once nothing is sent ahead any more
+	cache    any
+	replayed bool // the next header has been sent already
+
+	sent   bool // header, and bind if there is one, of the last stream
+	answer func(*xml.Decoder, xml.StartElement) (jid.JID, error)
+}
+
+func (c *client) step(ctx context.Context, in, out *stream.Info, s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
+	conn := s.Conn().(*Conn) // Negotiator has seen to it.
+	switch {
+	case c.lockstep != nil:
+		return c.goOn(ctx, in, out, s, conn)
+	case s.State()&xmpp.Secure == 0:
+		return c.startTLS(ctx, s, conn)
+	case s.State()&xmpp.Authn == 0:
+		return c.authenticate(ctx, in, out, s, conn)
+	}
+	return c.bind(ctx, in, out, s, conn)
+}
+
+// goOn negotiates step by step.
+func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
+	conn.swallowNext(c.replayed)
+	mask, rw, cache, err := c.lockstep(ctx, in, out, s, c.cache)
+	c.cache = cache
+	if err != nil && c.replayed {
+		err = judge(err) // The server does not let a client try again.
+	}
+	c.replayed = false
+	return mask, rw, err
+}
+
+// startTLS sends the header, starttls and the ClientHello.
+func (c *client) startTLS(ctx context.Context, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
+	var b bytes.Buffer
+	// Who wants to log in is nobody else's business.
+	writeHeader(&b, header{ns: namespaceOf(s), lang: c.cfg.Lang, to: s.RemoteAddr()})
+	b.WriteString(`<starttls xmlns='` + nsTLS + `'/>`)
+	if err := c.send(ctx, conn, b.Bytes(), nil); err != nil {
+		return 0, nil, err
+	}
+	if err := c.pause(ctx, conn); err != nil {
+		return 0, nil, err
+	}
+	c.await(conn)
+	t := tls.Client(conn, c.cfg.tls(s))
+	// The first thing that TLS reads is behind <proceed/>.
+	conn.prelude = func() error { return c.proceed(conn) }
+	if err := t.Handshake(); err != nil {
+		return 0, nil, judge(err)
+	}
+	return xmpp.Secure, t, nil
+}
+
+// proceed reads what the server has to say before TLS. Nothing of it is kept:
+// anybody could have said it (RFC 6120 §5.3.4).
+func (c *client) proceed(conn *Conn) error {
+	d := xml.NewDecoder(conn)
+	start, err := nextStart(d)
+	if err != nil {
+		return err
+	}
+	if start.Name != (xml.Name{Space: stream.NS, Local: "stream"}) {
+		return unplanned("%s in place of a stream header", start.Name.Local)
+	}
+	if start, err = nextStart(d); err != nil {
+		return err
+	}
+	if start.Name != (xml.Name{Space: stream.NS, Local: "features"}) {
+		return unplanned("%s in place of features", start.Name.Local)
+	}
+	features := struct {
+		StartTLS *struct{} `xml:"urn:ietf:params:xml:ns:xmpp-tls starttls"`
+	}{}
+	if err := d.DecodeElement(&features, &start); err != nil {
+		return err
+	}
+	if features.StartTLS == nil {
+		return unplanned("STARTTLS is not offered")
+	}
+	if start, err = nextStart(d); err != nil {
+		return err
+	}
+	if start.Name != (xml.Name{Space: nsTLS, Local: "proceed"}) {
+		return unplanned("%s in place of proceed", start.Name.Local)
+	}
+	c.await(conn)
+	return d.Skip()
+}
+
+// nextStart reads up to the next start tag, which may be a stream error.
+func nextStart(d *xml.Decoder) (xml.StartElement, error) {
+	for {
+		tok, err := d.Token()
+		if err != nil {
+			return xml.StartElement{}, err
+		}
+		start, ok := tok.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if start.Name == (xml.Name{Space: stream.NS, Local: "error"}) {
+			var se stream.Error
+			if err := d.DecodeElement(&se, &start); err != nil {
+				return xml.StartElement{}, err
+			}
+			return xml.StartElement{}, se
+		}
+		return start, nil
+	}
+}
+
+// authenticate sends the header and auth, and what may go behind it.
+func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
+	if t, ok := conn.conn.(interface{ Handshake() error }); ok {
+		if err := t.Handshake(); err != nil {
+			return 0, nil, err
+		}
+	}
+	mech, ok := c.mechanism()
+	if !ok {
+		return 0, nil, ErrNoMechanism
+	}
+	x, err := c.cfg.converse(s, mech, []string{mech.Name})
+	if err != nil {
+		return 0, nil, err
+	}
+	var now, later []byte
+	now = append(c.header(s), x.auth...)
+	if !x.more {
+		if later, err = c.lastFlight(s); err != nil {
+			return 0, nil, err
+		}
+	}
+	c.await(conn)
+	if err := c.send(ctx, conn, now, later); err != nil {
+		return 0, nil, judge(err)
+	}
+
+	conn.in.record = true
+	if err := c.read(ctx, in, out, s, conn); err != nil {
+		return 0, nil, judge(err)
+	}
+	first := conn.in.records
+	conn.in.record, conn.in.records = false, nil
+	err = x.run(s, func(response []byte, last bool) error {
+		c.await(conn)
+		var later []byte
+		if last && !c.sent {
+			if later, err = c.lastFlight(s); err != nil {
+				return err
+			}
+		}
+		return c.send(ctx, conn, response, later)
+	})
+	switch {
+	case err == nil:
+		return xmpp.Authn, conn, nil
+	case !c.sent && outdated(err):
+		// Only an auth element was sent, and its failure has been read: the stream
+		// is where a client is that has sent its header and read the features.
+		c.lockstep, c.replayed = c.cfg.stepByStep(s), true
+		_ = conn.SetReadDeadline(time.Time{})
+		conn.in.replay = first
+		return 0, conn, nil
+	}
+	return 0, nil, judge(err)
+}
+
+// mechanism returns the mechanism to begin with.
+func (c *client) mechanism() (sasl.Mechanism, bool) {
+	for _, m := range c.cfg.Mechanisms {
+		if m.Name == c.plan.Mechanism {
+			return m, true
+		}
+	}
+	if len(c.cfg.Mechanisms) == 0 {
+		return sasl.Mechanism{}, false
+	}
+	return c.cfg.Mechanisms[0], true
+}
+
+// bind reads what was bound ahead.
+func (c *client) bind(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
+	if !c.sent {
+		last, err := c.lastFlight(s)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := c.send(ctx, conn, last, nil); err != nil {
+			return 0, nil, judge(err)
+		}
+	}
+	c.await(conn)
+	if err := c.read(ctx, in, out, s, conn); err != nil {
+		return 0, nil, judge(err)
+	}
+	if s.State()&xmpp.S2S == 0 {
+		if _, ok := s.Feature(c.cfg.Binder.Feature().Space); !ok {
+			return 0, nil, unplanned("%s is not offered", c.cfg.Binder.Feature().Local)
+		}
+		c.await(conn)
+		if err := readBound(s, c.answer); err != nil {
+			return 0, nil, judge(err)
+		}
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	return xmpp.Ready, nil, nil
+}
+
+// lastFlight returns the header behind the authentication and what to bind
+// with.
+func (c *client) lastFlight(s *xmpp.Session) ([]byte, error) {
+	c.sent = true
+	b := c.header(s)
+	if s.State()&xmpp.S2S != 0 {
+		return b, nil
+	}
+	request, answer, err := c.cfg.Binder.Bind(c.origin)
+	c.answer = answer
+	return append(b, request...), err
+}
+
+func (c *client) header(s *xmpp.Session) []byte {
+	var b bytes.Buffer
+	writeHeader(&b, header{ns: namespaceOf(s), lang: c.cfg.Lang, from: c.origin.Bare(), to: s.RemoteAddr()})
+	return b.Bytes()
+}
+
+func namespaceOf(s *xmpp.Session) string {
+	if s.State()&xmpp.S2S != 0 {
+		return stanza.NSServer
+	}
+	return stanza.NSClient
+}
+
+// read reads the server's header and features, with mellium's own checks, whose
+// own header is dropped: it has been sent.
+func (c *client) read(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) error {
+	in.To, out.From = c.origin.Bare(), c.origin.Bare()
+	defer func() { in.To, out.From = c.origin, c.origin }()
+	conn.swallowNext(true)
+	_, _, _, err := c.known(ctx, in, out, s, nil)
+	if err != nil && s.State()&xmpp.S2S != 0 && conn.in.scan.local() == "features" && conn.in.scan.outside() {
+		// Features none of which is known are no error where none is needed.
+		return nil
+	}
+	return err
+}
+
+// send sends now, and later as the plan's mode says.
+func (c *client) send(ctx context.Context, conn *Conn, now, later []byte) error {
+	if _, err := conn.Write(now); err != nil || len(later) == 0 {
+		return err
+	}
+	if err := c.pause(ctx, conn); err != nil {
+		return err
+	}
+	_, err := conn.Write(later)
+	return err
+}
+
+// pause sends what there is and lets a moment pass, in mode Paced.
+func (c *client) pause(ctx context.Context, conn *Conn) error {
+	if c.plan.Mode != Paced {
+		return nil
+	}
+	if err := conn.Flush(); err != nil {
+		return err
+	}
+	t := time.NewTimer(c.cfg.Pace)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// await gives the server time for its next answer.
+func (c *client) await(conn *Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(c.cfg.AnswerTimeout)) // A closed connection will say so itself.
+}

@@ -1,0 +1,333 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+const (
+	// readSize is what a Conn asks the connection below for at once: as much as
+	// the bufio.Reader that encoding/xml would otherwise put in its place.
+	readSize = 4 << 10
+
+	// holdSize bounds what is held back while negotiating.
+	// It is far above any honest flight; beyond it, holding on gains nothing.
+	holdSize = 64 << 10
+
+	// closeTimeout bounds the last words of a Close to a peer that does not read.
+	closeTimeout = 5 * time.Second
+)
+
+// Conn is a connection on which a stream can be restarted without losing what
+// the peer has sent ahead, and on which everything that is written in answer to
+// one flight leaves in one write.
+//
+// It has a ReadByte method.
+// The decoder that mellium makes anew at every restart then takes from the Conn
+// exactly the bytes that it parses and leaves the rest to its successor, be it
+// another decoder or a TLS handshake.
+//
+// A new Conn holds its writes back until a read finds nothing to read, or Flush
+// is called, or 64 KiB have gathered.
+// After Through, writes go straight through; no other policy is safe once
+// handlers may wait for each other.
+// [Negotiator] and [Client] call Through when the session is ready.
+//
+// A Conn may stand above a [tls.Conn] and below it at once: above, it keeps XML
+// byte-exact; below, it joins the records of a flight.
+//
+// All methods of net.Conn may be called concurrently.
+// ReadByte must not be called at the same time as itself or Read, as with a
+// bufio.Reader.
+type Conn struct {
+	conn net.Conn
+
+	rmu sync.Mutex // Read against Read; ReadByte has no lock to pay for
+	in  input
+
+	through atomic.Bool
+	wmu     sync.Mutex
+	held    []byte
+	begun   bool // something was written since the stream (re)started
+	swallow bool // the next write is dropped: its like was sent ahead
+
+	tee     *tee
+	account func(jid.JID) error
+	prelude func() error // what to do before the first Read
+}
+
+// NewConn returns a Conn on top of c, which it takes over.
+func NewConn(c net.Conn) *Conn {
+	return &Conn{conn: c, in: input{budget: unlimited}}
+}
+
+// NetConn returns the connection below, for reading its address or TLS state.
+// Reading from it or writing to it loses data.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// ConnectionState returns the state of the TLS connection below, or the zero
+// value if there is none.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if t, ok := c.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return t.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
+// below returns the Conn under the TLS connection under c, if there is one.
+func (c *Conn) below() *Conn {
+	t, ok := c.conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	b, _ := t.NetConn().(*Conn)
+	return b
+}
+
+// Authenticated tells the negotiation that runs on c who has authenticated.
+//
+// A SASL feature on a server calls it before it reports success, with the bare
+// JID of the account, or of the peer's domain between servers.
+// From then on that is the session's remote address, whatever the stream header
+// claims, and a header that claims otherwise ends the stream with invalid-from.
+//
+// It fails if no [Negotiator] runs on c, and if another account has
+// authenticated before.
+// Features that know nothing of this package find it by an interface:
+//
+//	if a, ok := session.Conn().(interface{ Authenticated(jid.JID) error }); ok {
+//		err = a.Authenticated(account)
+//	}
+func (c *Conn) Authenticated(account jid.JID) error {
+	if c.account == nil {
+		return errors.New("pipelining: no server negotiation runs on this connection")
+	}
+	return c.account(account)
+}
+
+// Read reads what was sent and not yet read, flushing first if it must wait.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if prelude := c.prelude; prelude != nil {
+		c.prelude = nil
+		if err := prelude(); err != nil {
+			return 0, err
+		}
+	}
+	if n := c.in.take(p); n > 0 || len(p) == 0 {
+		return n, nil
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	return c.conn.Read(p)
+}
+
+// ReadByte reads a byte of XML, flushing first if it must wait.
+// While the stream is being negotiated, white space between its elements is
+// passed over, and what no stream may contain is an error.
+func (c *Conn) ReadByte() (byte, error) {
+	if c.in.r == c.in.vetted {
+		if err := c.more(); err != nil {
+			return 0, err
+		}
+	}
+	b := c.in.buf[c.in.r]
+	c.in.r++
+	return b, nil
+}
+
+// more makes at least one byte ready for ReadByte.
+func (c *Conn) more() error {
+	for {
+		switch ready, err := c.in.vet(); {
+		case err != nil:
+			return err
+		case ready:
+			if c.tee != nil {
+				c.tee.read(c.in.buf[c.in.r:c.in.vetted])
+			}
+			return nil
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if err := c.in.fill(c.conn); err != nil {
+			return err
+		}
+	}
+}
+
+// Write writes p, or holds it back while negotiating.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.through.Load() {
+		if c.tee != nil {
+			c.tee.write(p)
+		}
+		return c.conn.Write(p)
+	}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.swallow {
+		c.swallow = false
+		return len(p), nil
+	}
+	c.begun = true
+	if c.tee != nil {
+		c.tee.write(p)
+	}
+	if c.through.Load() { // since the lock was waited for
+		return c.conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	if len(c.held) < holdSize {
+		return len(p), nil
+	}
+	if err := c.release(); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// swallowNext drops the next write, if yes.
+func (c *Conn) swallowNext(yes bool) {
+	c.wmu.Lock()
+	c.swallow = yes
+	c.wmu.Unlock()
+}
+
+// Flush sends what is held back, through all layers that hold.
+func (c *Conn) Flush() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if b := c.below(); b != nil {
+		return b.Flush()
+	}
+	return nil
+}
+
+// flush hands what is held to the connection below, which may hold it in turn.
+func (c *Conn) flush() error {
+	if c.through.Load() {
+		return nil
+	}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.release()
+}
+
+func (c *Conn) release() error {
+	if len(c.held) == 0 {
+		return nil
+	}
+	_, err := c.conn.Write(c.held)
+	c.held = c.held[:0]
+	return err
+}
+
+// Through flushes and ends the holding back, in all layers.
+// It cannot be undone.
+func (c *Conn) Through() error {
+	c.wmu.Lock()
+	err := c.release()
+	c.held = nil
+	c.through.Store(true)
+	c.wmu.Unlock()
+	if b := c.below(); b != nil {
+		err = errors.Join(err, b.Through())
+	}
+	return err
+}
+
+// Close sends what is held back, for at most five seconds, and closes the
+// connection.
+func (c *Conn) Close() error {
+	// A write that blocks holds the lock: it must be ended, not waited for.
+	if c.wmu.TryLock() {
+		if len(c.held) > 0 {
+			_ = c.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+			_ = c.release() // The peer may have gone: closing is all that is left.
+		}
+		c.held = nil
+		c.wmu.Unlock()
+	}
+	return c.conn.Close()
+}
+
+// CloseWrite sends what is held back and closes the writing side.
+// It fails with [errors.ErrUnsupported] if the connection below cannot.
+func (c *Conn) CloseWrite() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	h, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if err := h.CloseWrite(); err != nil {
+		return err
+	}
+	if b := c.below(); b != nil {
+		return b.Flush()
+	}
+	return nil
+}
+
+// LocalAddr returns the local address of the connection below.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the remote address of the connection below.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines of the connection below.
+// What is held back meets its deadline when it is flushed.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+
+// SetReadDeadline sets the read deadline of the connection below.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the write deadline of the connection below.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// A tee copies the XML of a session, inside TLS, to an XML console.
+// It moves up with the topmost Conn.
+type tee struct {
+	mu      sync.Mutex
+	in, out io.Writer
+}
+
+func newTee(in, out io.Writer) *tee {
+	if in == nil && out == nil {
+		return nil
+	}
+	return &tee{in: in, out: out}
+}
+
+func (t *tee) read(p []byte)  { t.copy(&t.in, p) }
+func (t *tee) write(p []byte) { t.copy(&t.out, p) }
+
+// copy stops for good at the first error: a console that went away must not
+// take the session with it.
+func (t *tee) copy(w *io.Writer, p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if *w == nil {
+		return
+	}
+	if _, err := (*w).Write(p); err != nil {
+		*w = nil
+	}
+}

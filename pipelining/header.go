@@ -1,0 +1,252 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
+)
+
+// errPeer marks a stream error that came from the peer: it is not answered.
+type errPeer struct{ err error }
+
+func (e errPeer) Error() string { return "pipelining: the peer ended the stream: " + e.err.Error() }
+func (e errPeer) Unwrap() error { return e.err }
+
+// head weighs a complete stream header before the decoder sees it.
+func (n *negotiation) head(raw []byte) ([]byte, error) {
+	if n.top.in.scan.local() == "error" {
+		return nil, n.top.errorInPlaceOfHeader()
+	}
+	if !n.server {
+		return raw, nil
+	}
+	if n.header == nil && (n.cfg.Proactive || n.s2s) || n.top.in.stopIdle {
+		n.header = bytes.Clone(raw)
+	}
+	if n.account.String() == "" {
+		return raw, nil
+	}
+	return n.verify(raw)
+}
+
+// errorInPlaceOfHeader reads the stream error whose start tag is complete.
+// mellium v0.23.0 panics on it.
+func (c *Conn) errorInPlaceOfHeader() error {
+	rest := c.in
+	rest.head, rest.budget = nil, min(rest.budget, maxHeader)
+	rest.vetted = rest.seen
+	var se stream.Error
+	d := xml.NewDecoder(byteReader{&rest, c})
+	if err := d.Decode(&se); err != nil {
+		return fmt.Errorf("pipelining: no stream header: %w", stream.NotWellFormed)
+	}
+	c.in.ended = true
+	return errPeer{se}
+}
+
+// A byteReader reads on from a copy of a Conn's input.
+type byteReader struct {
+	in *input
+	c  *Conn
+}
+
+func (b byteReader) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (b byteReader) ReadByte() (byte, error) {
+	for b.in.r == b.in.vetted {
+		ready, err := b.in.vet()
+		if err != nil {
+			return 0, err
+		}
+		if ready {
+			break
+		}
+		if err := b.c.flush(); err != nil {
+			return 0, err
+		}
+		if err := b.in.fill(b.c.conn); err != nil {
+			return 0, err
+		}
+	}
+	b.in.r++
+	return b.in.buf[b.in.r-1], nil
+}
+
+// verify compares a header with who has authenticated, and takes its from away:
+// the session has the true one already.
+func (n *negotiation) verify(raw []byte) ([]byte, error) {
+	tag, err := parseTag(raw)
+	if err != nil {
+		return raw, nil // The decoder will say it better.
+	}
+	i := slices.IndexFunc(tag.Attr, func(a xml.Attr) bool { return a.Name == xml.Name{Local: "from"} })
+	if i < 0 {
+		return raw, nil
+	}
+	from, err := jid.Parse(tag.Attr[i].Value)
+	if err != nil || !from.Bare().Equal(n.account) {
+		return nil, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
+	}
+	tag.Attr = slices.Delete(tag.Attr, i, i+1)
+	return tag.bytes(), nil
+}
+
+// A rawTag is a start tag with its prefixes as they were written.
+type rawTag struct{ xml.StartElement }
+
+func parseTag(raw []byte) (rawTag, error) {
+	d := xml.NewDecoder(bytes.NewReader(raw))
+	for {
+		tok, err := d.RawToken()
+		if err != nil {
+			return rawTag{}, err
+		}
+		if start, ok := tok.(xml.StartElement); ok {
+			return rawTag{start.Copy()}, nil
+		}
+	}
+}
+
+func (t rawTag) bytes() []byte {
+	var b bytes.Buffer
+	name := func(n xml.Name) {
+		if n.Space != "" {
+			b.WriteString(n.Space + ":")
+		}
+		b.WriteString(n.Local)
+	}
+	b.WriteByte('<')
+	name(t.Name)
+	for _, a := range t.Attr {
+		b.WriteByte(' ')
+		name(a.Name)
+		b.WriteString("='")
+		_ = xml.EscapeText(&b, []byte(a.Value)) // A Buffer takes everything.
+		b.WriteByte('\'')
+	}
+	b.WriteByte('>')
+	return b.Bytes()
+}
+
+// get returns an attribute without prefix.
+func (t rawTag) get(local string) string {
+	for _, a := range t.Attr {
+		if a.Name == (xml.Name{Local: local}) {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// namespaces returns the namespaces that are declared, by prefix.
+func (t rawTag) namespaces() map[string]string {
+	m := make(map[string]string)
+	for _, a := range t.Attr {
+		if a.Name.Space == "xmlns" || a.Name == (xml.Name{Local: "xmlns"}) {
+			m[a.Name.Local] = a.Value
+		}
+	}
+	return m
+}
+
+// answerAhead lets the inner negotiator answer, behind the TLS handshake, the
+// header that the client is going to send: XEP-0305, step 4.
+//
+// The header from before TLS stands in for it.
+// It must end in the same answer, so the true one is compared and then passed
+// over.
+func (n *negotiation) answerAhead(t *tls.Conn) error {
+	// Before the client's Finished nothing may be sent that depends on the
+	// client's being there, and not the same, at every replay of its hello.
+	if err := t.Handshake(); err != nil {
+		return err
+	}
+	assumed, err := parseTag(n.header)
+	if err != nil {
+		return fmt.Errorf("pipelining: stream header: %w", stream.NotWellFormed)
+	}
+	in := &n.top.in
+	in.prepend(n.header)
+	in.head = func(raw []byte) ([]byte, error) {
+		in.head = n.head
+		if raw, err = n.head(raw); err != nil {
+			return nil, err
+		}
+		return nil, n.sameHeader(assumed, raw)
+	}
+	return nil
+}
+
+// sameHeader compares the header that was answered with the one that came.
+// A client may say within TLS who it wants to be; it may not change its mind.
+func (n *negotiation) sameHeader(assumed rawTag, raw []byte) error {
+	came, err := parseTag(raw)
+	if err != nil {
+		return fmt.Errorf("pipelining: stream header: %w", stream.NotWellFormed)
+	}
+	if came.Name != assumed.Name || came.get("version") != assumed.get("version") || !maps.Equal(came.namespaces(), assumed.namespaces()) {
+		return fmt.Errorf("pipelining: the stream header changed behind TLS: %w", stream.BadFormat)
+	}
+	if came.get("to") != assumed.get("to") {
+		return fmt.Errorf("pipelining: the stream header named another host before TLS: %w", stream.HostUnknown)
+	}
+	from := came.get("from")
+	switch {
+	case from == "" || from == assumed.get("from"):
+		return nil
+	case assumed.get("from") != "":
+		return fmt.Errorf("pipelining: the stream header named another account before TLS: %w", stream.InvalidFrom)
+	}
+	j, err := jid.Parse(from)
+	if err != nil {
+		return fmt.Errorf("pipelining: stream header: %w", stream.ImproperAddressing)
+	}
+	n.in.From, n.out.To = j, j
+	return nil
+}
+
+// An idle stream is between its features and its first stanza.
+type idle struct{ in, out stream.Info }
+
+// suspend ends the inner negotiator's wait for a feature on a stream between
+// servers, where none comes.
+// The decoder that was waiting is spent: a new one reads the header again.
+func (n *negotiation) suspend() (xmpp.SessionState, io.ReadWriter, error) {
+	n.idle = &idle{*n.in, *n.out}
+	n.top.in.stopIdle = false
+	n.top.in.prepend(n.header)
+	return 0, n.top, nil
+}
+
+// resume makes a suspended stream ready.
+func (n *negotiation) resume(s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
+	*n.in, *n.out = n.idle.in, n.idle.out
+	r := s.TokenReader()
+	defer r.Close()
+	for {
+		tok, err := r.Token()
+		if err != nil {
+			return 0, nil, n.fail(err, *n.in)
+		}
+		if _, ok := tok.(xml.StartElement); !ok {
+			continue
+		}
+		if err := n.finish(s); err != nil {
+			return 0, nil, n.fail(err, *n.in)
+		}
+		return xmpp.Ready, nil, nil
+	}
+}

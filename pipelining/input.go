@@ -1,0 +1,207 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"mellium.im/xmpp/stream"
+)
+
+const (
+	// maxHeader bounds a stream header, which is held until it is complete.
+	// Real ones are some hundred bytes long.
+	maxHeader = 8 << 10
+
+	// maxEmptyReads ends a connection that returns nothing and no error.
+	maxEmptyReads = 100
+
+	unlimited = math.MaxInt
+)
+
+// errIdle ends a server's wait for a feature that cannot come: see [input].
+var errIdle = errors.New("pipelining: nothing is left to be negotiated")
+
+// input is the reading side of a Conn: bytes in the order r ≤ vetted ≤ seen.
+//
+//	buf: …read… r …for the decoder… vetted …held… seen …unseen…
+//
+// Only vetted bytes are handed to the XML decoder.
+// While negotiating, vetting stops at the end of every child of the root, so
+// that the bytes behind it are not taken for XML: they may be a ClientHello.
+type input struct {
+	buf             []byte
+	r, vetted, seen int
+
+	negotiating bool
+	scan        scanner
+	ended       bool // the root has ended: what follows is dropped
+	eof         bool // the connection has ended
+	budget      int  // how many bytes may still be taken off the connection
+
+	// head weighs a complete stream header, and returns what the decoder is to
+	// see in its place.
+	head func(raw []byte) ([]byte, error)
+
+	// stopIdle makes reading fail with errIdle between two elements.
+	stopIdle bool
+
+	record  bool // keep what is vetted
+	records []byte
+	replay  []byte // what the next stream begins with, again
+}
+
+// restart begins a new stream with the bytes that are there.
+func (in *input) restart() {
+	in.negotiating, in.scan, in.ended = true, scanner{}, false
+	if in.replay != nil {
+		in.prepend(in.replay)
+		in.replay = nil
+	}
+	in.vetted, in.seen = in.r, in.r
+	in.record, in.records = false, nil
+}
+
+// straight ends the vetting.
+func (in *input) straight() {
+	in.negotiating = false
+	in.vetted, in.seen = len(in.buf), len(in.buf)
+	in.budget = unlimited
+	in.record, in.records = false, nil
+}
+
+// take reads past all vetting, for what is not XML.
+func (in *input) take(p []byte) int {
+	n := copy(p, in.buf[in.r:])
+	in.r += n
+	in.vetted, in.seen = max(in.vetted, in.r), max(in.seen, in.r)
+	if in.r == len(in.buf) {
+		// Whoever reads like this goes on reading like this: TLS has its own
+		// buffer, and an idle session should not pay for two.
+		in.buf, in.r, in.vetted, in.seen = nil, 0, 0, 0
+	}
+	return n
+}
+
+// prepend puts vetted bytes before everything else.
+func (in *input) prepend(p []byte) {
+	in.buf = append(bytes.Clone(p), in.buf[in.r:]...)
+	in.vetted += len(p) - in.r
+	in.seen += len(p) - in.r
+	in.r = 0
+}
+
+// fill reads from the connection, once.
+func (in *input) fill(r io.Reader) error {
+	if in.budget <= 0 {
+		return fmt.Errorf("pipelining: the peer sent too much before it authenticated: %w", stream.PolicyViolation)
+	}
+	if in.r > 0 {
+		n := copy(in.buf, in.buf[in.r:])
+		in.buf = in.buf[:n]
+		in.vetted -= in.r
+		in.seen -= in.r
+		in.r = 0
+	}
+	if cap(in.buf)-len(in.buf) < readSize/2 {
+		grown := make([]byte, len(in.buf), max(readSize, 2*cap(in.buf)))
+		copy(grown, in.buf)
+		in.buf = grown
+	}
+	free := in.buf[len(in.buf):cap(in.buf)]
+	free = free[:min(len(free), in.budget)]
+	for range maxEmptyReads {
+		n, err := r.Read(free)
+		if n > 0 {
+			in.buf = in.buf[:len(in.buf)+n]
+			if in.budget != unlimited {
+				in.budget -= n
+			}
+			return nil
+		}
+		if err != nil {
+			in.eof = in.eof || errors.Is(err, io.EOF)
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// vet looks at bytes that are there until some may be handed out, and reports
+// whether they may.
+func (in *input) vet() (bool, error) {
+	if !in.negotiating {
+		in.vetted, in.seen = len(in.buf), len(in.buf)
+		return in.r < in.vetted, nil
+	}
+	if in.ended {
+		return false, io.EOF
+	}
+	if in.stopIdle && in.scan.depth == 1 && in.scan.outside() {
+		return false, errIdle
+	}
+	for in.seen < len(in.buf) {
+		ev, err := in.scan.step(in.buf[in.seen])
+		if err != nil {
+			return false, err
+		}
+		in.seen++
+		switch ev {
+		case evSkip:
+			in.r, in.vetted = in.seen, in.seen
+			continue
+		case evHead, evWhole:
+			in.ended = ev == evWhole
+			if err := in.weigh(); err != nil {
+				return false, err
+			}
+		case evElement:
+		case evEnd:
+			in.ended = true
+		default:
+			continue
+		}
+		if ready := in.allow(); ready {
+			return true, nil
+		}
+	}
+	if in.scan.depth == 0 {
+		// The header is weighed as a whole.
+		if in.seen-in.r > maxHeader {
+			return false, fmt.Errorf("pipelining: stream header over %d bytes: %w", maxHeader, stream.PolicyViolation)
+		}
+		return false, nil
+	}
+	return in.allow(), nil
+}
+
+// allow vets what was seen.
+func (in *input) allow() bool {
+	if in.record {
+		in.records = append(in.records, in.buf[in.vetted:in.seen]...)
+	}
+	in.vetted = in.seen
+	return in.r < in.vetted
+}
+
+// weigh shows a complete header to whoever wants to see it.
+func (in *input) weigh() error {
+	if in.head == nil {
+		return nil
+	}
+	raw := in.buf[in.r:in.seen]
+	subst, err := in.head(raw)
+	if err != nil || bytes.Equal(subst, raw) {
+		return err
+	}
+	rest := in.buf[in.seen:]
+	in.buf = append(bytes.Clone(subst), rest...)
+	in.r, in.vetted, in.seen = 0, 0, len(subst)
+	return nil
+}

@@ -1,0 +1,65 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
+)
+
+// unplanned returns an ErrMispredicted that says what came.
+func unplanned(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrMispredicted}, args...)...)
+}
+
+// judge returns err as it is if a login step by step would have met it too, and
+// as an ErrMispredicted otherwise: whatever happens to a stream after something
+// was sent ahead on it may have happened because of it.
+func judge(err error) error {
+	switch {
+	case err == nil, errors.Is(err, ErrMispredicted):
+		return err
+	case outdated(err):
+	case final(err):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrMispredicted, err)
+}
+
+// final reports whether no plan could have made a difference.
+func final(err error) bool {
+	if errors.As(err, new(AuthError)) || errors.As(err, new(stanza.Error)) ||
+		errors.As(err, new(*tls.CertificateVerificationError)) {
+		return true
+	}
+	for _, e := range []error{
+		ErrUnproven, ErrUnverifiedTLS, ErrNoMechanism, errAddress,
+		stream.SeeOtherHost, stream.HostUnknown, stream.HostGone,
+		stream.SystemShutdown, stream.ResourceConstraint, stream.Conflict,
+		stream.UnsupportedVersion,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// outdated reports whether the server does not take the mechanism any more.
+func outdated(err error) bool {
+	var e AuthError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Condition {
+	case "invalid-mechanism", "mechanism-too-weak", "encryption-required":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,357 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
+)
+
+// Defaults of a [Config].
+const (
+	// DefaultTimeout leaves a person on a bad link enough time for a login.
+	DefaultTimeout = time.Minute
+
+	// DefaultMaxBytes is many times what an honest peer sends before it has
+	// authenticated, certificates not counted.
+	DefaultMaxBytes = 64 << 10
+
+	// DefaultMaxRestarts leaves room for TLS, authentication and what may come
+	// to a stream between them.
+	DefaultMaxRestarts = 8
+)
+
+// Errors of a negotiation.
+var (
+	// ErrNoAccount means that a server's negotiation authenticated its peer but
+	// did not say as whom.
+	// Use [SASLServer], or call [Conn.Authenticated] in the feature that
+	// authenticates, or set Config.TrustFrom.
+	ErrNoAccount = errors.New("pipelining: nobody said which account has authenticated")
+
+	// ErrTee means that the inner negotiator put a connection of its own in place
+	// of the stream's before it had begun, as mellium's TeeIn and TeeOut do.
+	// Use the fields of the same names in [Config].
+	ErrTee = errors.New("pipelining: the inner negotiator replaced the connection before the stream began; use Config.TeeIn and Config.TeeOut")
+
+	// ErrNotBound means that the server has offered a client nothing to bind a
+	// resource with, so that no stanza could be exchanged.
+	ErrNotBound = errors.New("pipelining: the server offers nothing to bind a resource with")
+)
+
+// Config configures [Negotiator].
+// The zero value is ready for use.
+type Config struct {
+	// Timeout limits the whole negotiation.
+	// If it is zero, it is DefaultTimeout; if it is negative, only the context
+	// limits a negotiation.
+	Timeout time.Duration
+
+	// MaxBytes limits how many bytes of XML are read off the connection before
+	// the peer has authenticated.
+	// If it is zero, it is DefaultMaxBytes; if it is negative, there is no limit.
+	MaxBytes int
+
+	// MaxRestarts limits how often the stream may restart.
+	// If it is zero, it is DefaultMaxRestarts; if it is negative, there is no
+	// limit.
+	MaxRestarts int
+
+	// Proactive makes a server send its stream header and features right behind
+	// its TLS handshake, without waiting for the client's header, to clients that
+	// have sent their ClientHello ahead (XEP-0305, step 4).
+	// It helps clients that will not send ahead what follows.
+	Proactive bool
+
+	// TrustFrom lets a server go on without knowing who has authenticated.
+	// The session's remote address is then whatever the stream header claims:
+	// anybody who can authenticate can be anyone.
+	// Set it only if the inner negotiator compares the two.
+	TrustFrom bool
+
+	// TeeIn and TeeOut get a copy of the XML that is read and written, also
+	// inside TLS and after the negotiation: passwords too.
+	// A tee that fails is not written to again.
+	TeeIn, TeeOut io.Writer
+}
+
+// Negotiator wraps inner so that its stream may be pipelined.
+//
+// It serves both ends of a stream, between client and server and between
+// servers; the peer need not know of it.
+// The inner negotiator, commonly [xmpp.NewNegotiator], is not changed in what it
+// negotiates, and its connection is a [Conn].
+//
+// Beyond that, compared with a bare stock negotiator:
+//
+//   - The end of ctx, and Config.Timeout, end the negotiation at once; the error
+//     wraps the context's.
+//   - What the peer may cost before it has authenticated is limited by Config.
+//   - A server's remote address is the account that has authenticated (see
+//     [Conn.Authenticated] and [SASLServer]); a stream header that claims
+//     another one is refused.
+//   - A server that ends a negotiation says why by a stream error, and closes the
+//     connection.
+//   - White space between elements, both spellings of the starttls element, and a
+//     stream error in place of a stream header are understood.
+//   - A server's session with another server is ready when its features are
+//     sent: a stock negotiator would wait for a feature that never comes.
+//
+// One Negotiator may negotiate any number of sessions, if inner may.
+// It must not be used over WebSocket.
+func Negotiator(inner xmpp.Negotiator, cfg Config) xmpp.Negotiator {
+	return func(ctx context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
+		n, ok := data.(*negotiation)
+		if !ok {
+			n = begin(ctx, inner, cfg, s)
+			return n.secured(), n.top, n, nil
+		}
+		mask, rw, err := n.step(in, out, s)
+		return mask, rw, n, err
+	}
+}
+
+// A negotiation is what a Negotiator knows of one session.
+type negotiation struct {
+	cfg   Config
+	inner xmpp.Negotiator
+	cache any // the inner negotiator's
+
+	watch *watch
+	top   *Conn // where XML is read and written
+
+	in, out  *stream.Info
+	server   bool
+	s2s      bool
+	preset   bool // the caller of ReceiveSession vouches for the peer
+	stepped  bool // inner has been called
+	authn    bool
+	account  jid.JID
+	origin   jid.JID // a client's address before anything was bound
+	restarts int
+
+	header []byte // the first header, while it may be needed again
+	idle   *idle  // a server-to-server stream that is about to be ready
+}
+
+func begin(ctx context.Context, inner xmpp.Negotiator, cfg Config, s *xmpp.Session) *negotiation {
+	conn := s.Conn()
+	top, ok := conn.(*Conn)
+	if !ok {
+		top = NewConn(conn)
+	}
+	n := &negotiation{
+		cfg:    cfg,
+		inner:  inner,
+		watch:  newWatch(ctx, cmp.Or(cfg.Timeout, DefaultTimeout), top),
+		server: s.State()&xmpp.Received != 0,
+		s2s:    s.State()&xmpp.S2S != 0,
+		preset: s.State()&xmpp.Authn != 0,
+		authn:  s.State()&xmpp.Authn != 0,
+		origin: s.LocalAddr(),
+	}
+	top.tee = newTee(cfg.TeeIn, cfg.TeeOut)
+	n.ascend(top)
+	if limit := cmp.Or(cfg.MaxBytes, DefaultMaxBytes); limit > 0 && !n.authn {
+		top.in.budget = limit
+	}
+	n.restart()
+	return n
+}
+
+// secured tells mellium of a TLS connection that it does not see, below a Conn.
+func (n *negotiation) secured() xmpp.SessionState {
+	if _, ok := n.top.conn.(*tls.Conn); ok {
+		return xmpp.Secure
+	}
+	return 0
+}
+
+// ascend makes top the connection that XML goes over.
+func (n *negotiation) ascend(top *Conn) {
+	if n.top != nil && n.top != top {
+		top.tee, n.top.tee = n.top.tee, nil
+		top.in.budget = n.top.in.budget
+	}
+	n.top = top
+	top.in.head = n.head
+	if n.server {
+		top.account = n.authenticated
+	}
+}
+
+// restart expects a new stream.
+func (n *negotiation) restart() {
+	n.top.in.restart()
+	n.top.wmu.Lock()
+	n.top.begun = false
+	n.top.wmu.Unlock()
+}
+
+// step lets the inner negotiator go on, on one stream.
+func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
+	n.in, n.out = in, out
+	if n.idle != nil {
+		return n.resume(s)
+	}
+	claimed := *in
+	if n.account.String() != "" {
+		n.pin()
+	}
+	mask, rw, cache, err := n.inner(n.watch.ctx, in, out, s, n.cache)
+	n.cache = cache
+	first := !n.stepped
+	n.stepped = true
+
+	switch {
+	case errors.Is(err, errIdle):
+		return n.suspend()
+	case err != nil:
+		return mask, nil, n.fail(err, claimed)
+	}
+	if n.authn = n.authn || (mask|s.State())&xmpp.Authn != 0; n.authn {
+		n.top.in.budget = unlimited
+	}
+	ready := mask&xmpp.Ready != 0
+	if rw == nil && !ready {
+		return mask, nil, nil
+	}
+	if err := n.known(); err != nil {
+		return mask, nil, n.fail(err, claimed)
+	}
+	if rw != nil {
+		if rw, err = n.renew(rw, first); err != nil {
+			return mask, nil, n.fail(err, claimed)
+		}
+	}
+	if ready {
+		if err = n.finish(s); err != nil {
+			return mask, nil, n.fail(err, claimed)
+		}
+	}
+	return mask, rw, nil
+}
+
+// known reports ErrNoAccount where it is time.
+func (n *negotiation) known() error {
+	if n.server && n.authn && !n.preset && !n.cfg.TrustFrom && n.account.String() == "" {
+		return ErrNoAccount
+	}
+	return nil
+}
+
+// renew prepares for the stream that begins on rw.
+func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error) {
+	if n.restarts++; n.cfg.MaxRestarts >= 0 && n.restarts > cmp.Or(n.cfg.MaxRestarts, DefaultMaxRestarts) {
+		return nil, fmt.Errorf("pipelining: too many stream restarts: %w", stream.PolicyViolation)
+	}
+	if first && rw != io.ReadWriter(n.top) && !n.top.used() {
+		return nil, ErrTee
+	}
+	// A feature may leave the end tag of the element that chose it unread, as
+	// mellium's StartTLS does with <starttls></starttls>.
+	if err := n.top.endElement(); err != nil {
+		return nil, err
+	}
+	ahead := len(n.top.in.buf) > n.top.in.r
+	if rw != io.ReadWriter(n.top) {
+		n.top.in.head = nil
+		n.ascend(asConn(rw, n.top))
+	}
+	n.restart()
+	n.top.in.stopIdle = n.authn && n.server && n.s2s
+	if t, ok := n.top.conn.(*tls.Conn); ok && n.cfg.Proactive && n.server && ahead && n.header != nil {
+		if err := n.answerAhead(t); err != nil {
+			return nil, err
+		}
+	}
+	return n.top, nil
+}
+
+// asConn returns rw as a Conn. What rw lacks to a net.Conn it has from prev.
+func asConn(rw io.ReadWriter, prev *Conn) *Conn {
+	switch c := rw.(type) {
+	case *Conn:
+		return c
+	case net.Conn:
+		return NewConn(c)
+	}
+	return NewConn(layer{Conn: prev, rw: rw})
+}
+
+// A layer is a connection whose bytes go through rw, such as compression.
+type layer struct {
+	net.Conn
+	rw io.ReadWriter
+}
+
+func (l layer) Read(p []byte) (int, error)  { return l.rw.Read(p) }
+func (l layer) Write(p []byte) (int, error) { return l.rw.Write(p) }
+
+func (l layer) Close() error {
+	var err error
+	if c, ok := l.rw.(io.Closer); ok {
+		err = c.Close()
+	}
+	return errors.Join(err, l.Conn.Close())
+}
+
+func (l layer) ConnectionState() tls.ConnectionState {
+	if t, ok := l.Conn.(*Conn); ok {
+		return t.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
+// used reports whether anything was read or written since the stream began.
+func (c *Conn) used() bool {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.begun || c.in.scan.begun
+}
+
+// endElement reads to the end of the child of the root that is being read.
+func (c *Conn) endElement() error {
+	for c.in.r < c.in.vetted || !c.in.scan.outside() {
+		if _, err := c.ReadByte(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish makes the connection what the session will use.
+func (n *negotiation) finish(s *xmpp.Session) error {
+	if n.trapped(s) {
+		return ErrNotBound
+	}
+	n.top.in.straight()
+	n.top.in.head, n.top.account = nil, nil
+	err := n.top.Through()
+	if ended := n.watch.stop(); ended != nil {
+		return ended
+	}
+	return err
+}
+
+// trapped reports whether a stock negotiator took a list in which it knows only
+// pipelining for the end of a client's negotiation.
+func (n *negotiation) trapped(s *xmpp.Session) bool {
+	if n.server || n.s2s || !n.authn || n.preset || !Advertised(s) {
+		return false
+	}
+	_, offered := s.Feature(nsBind)
+	return !offered && s.LocalAddr().Equal(n.origin)
+}

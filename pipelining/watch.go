@@ -1,0 +1,80 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// insist is how often a watch repeats itself.
+//
+// When the context of a negotiation ends, mellium sets a deadline in the past
+// and takes it back at once, so that most reads never notice (v0.23.0,
+// session.go, setDeadline).
+// A deadline that is set again and again wins.
+const insist = 5 * time.Millisecond
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// A watch ends the reads and writes of a negotiation with its context.
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	conn   net.Conn
+	unhook func() bool
+	done   chan struct{} // closed by stop
+	ended  chan struct{} // closed when the watch has let go of conn
+
+	stopped bool
+	err     error
+}
+
+// newWatch watches over conn until stop is called. If limit is positive, the
+// negotiation ends when it has passed.
+func newWatch(ctx context.Context, limit time.Duration, conn net.Conn) *watch {
+	w := &watch{conn: conn, done: make(chan struct{}), ended: make(chan struct{})}
+	if limit > 0 {
+		w.ctx, w.cancel = context.WithTimeout(ctx, limit)
+	} else {
+		w.ctx, w.cancel = context.WithCancel(ctx)
+	}
+	w.unhook = context.AfterFunc(w.ctx, w.interrupt)
+	return w
+}
+
+func (w *watch) interrupt() {
+	defer close(w.ended)
+	t := time.NewTicker(insist)
+	defer t.Stop()
+	for {
+		_ = w.conn.SetDeadline(past) // A closed connection blocks nobody.
+		select {
+		case <-w.done:
+			_ = w.conn.SetDeadline(time.Time{})
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// stop ends the watch. If the context has ended before, it returns an error
+// that says so. It may be called again and returns the same.
+func (w *watch) stop() error {
+	if w.stopped {
+		return w.err
+	}
+	w.stopped = true
+	if !w.unhook() {
+		close(w.done)
+		<-w.ended
+		w.err = fmt.Errorf("pipelining: negotiation ended: %w", context.Cause(w.ctx))
+	}
+	w.cancel()
+	return w.err
+}
