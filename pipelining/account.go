@@ -62,7 +62,10 @@ func (n *negotiation) authenticated(account jid.JID) error {
 	case n.account.String() != "" && !n.account.Equal(account.Bare()):
 		return fmt.Errorf("pipelining: %v has authenticated already", n.account)
 	}
-	n.account = account.Bare()
+	n.account, n.claimed = account.Bare(), account.Bare()
+	if n.in.From.Bare().Equal(n.account) {
+		n.claimed = n.in.From
+	}
 	n.pin()
 	return nil
 }

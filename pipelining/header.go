@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -85,23 +84,29 @@ func (b byteReader) ReadByte() (byte, error) {
 	return b.in.buf[b.in.r-1], nil
 }
 
-// verify compares a header with who has authenticated, and takes its from away:
-// the session has the true one already.
+// verify compares a header with who has authenticated.
+// Its from becomes what the session expects there; once it is answered, the
+// session's remote address is the account again.
 func (n *negotiation) verify(raw []byte) ([]byte, error) {
 	tag, err := parseTag(raw)
 	if err != nil {
 		return raw, nil // The decoder will say it better.
 	}
-	i := slices.IndexFunc(tag.Attr, func(a xml.Attr) bool { return a.Name == xml.Name{Local: "from"} })
-	if i < 0 {
-		return raw, nil
+	n.top.in.next = n.pin
+	for i, a := range tag.Attr {
+		if a.Name != (xml.Name{Local: "from"}) {
+			continue
+		}
+		from, err := jid.Parse(a.Value)
+		if err != nil || !from.Bare().Equal(n.account) {
+			return nil, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
+		}
+		if !from.Equal(n.claimed) {
+			tag.Attr[i].Value = n.claimed.String()
+			raw = tag.bytes()
+		}
 	}
-	from, err := jid.Parse(tag.Attr[i].Value)
-	if err != nil || !from.Bare().Equal(n.account) {
-		return nil, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
-	}
-	tag.Attr = slices.Delete(tag.Attr, i, i+1)
-	return tag.bytes(), nil
+	return raw, nil
 }
 
 // A rawTag is a start tag with its prefixes as they were written.

@@ -49,6 +49,9 @@ type input struct {
 	// see in its place.
 	head func(raw []byte) ([]byte, error)
 
+	// next is called when the first byte behind the header is asked for.
+	next func()
+
 	// stopIdle makes reading fail with errIdle between two elements.
 	stopIdle bool
 
@@ -142,6 +145,11 @@ func (in *input) vet() (bool, error) {
 	}
 	if in.ended {
 		return false, io.EOF
+	}
+	if in.next != nil && in.scan.depth > 0 {
+		next := in.next
+		in.next = nil
+		next()
 	}
 	if in.stopIdle && in.scan.depth == 1 && in.scan.outside() {
 		return false, errIdle

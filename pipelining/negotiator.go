@@ -139,6 +139,7 @@ type negotiation struct {
 	stepped  bool // inner has been called
 	authn    bool
 	account  jid.JID
+	claimed  jid.JID // how the account calls itself in its stream headers
 	origin   jid.JID // a client's address before anything was bound
 	restarts int
 
@@ -207,9 +208,6 @@ func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionS
 		return n.resume(s)
 	}
 	claimed := *in
-	if n.account.String() != "" {
-		n.pin()
-	}
 	mask, rw, cache, err := n.inner(n.watch.ctx, in, out, s, n.cache)
 	n.cache = cache
 	first := !n.stepped
@@ -271,6 +269,10 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 		n.ascend(asConn(rw, n.top))
 	}
 	n.restart()
+	if n.claimed.String() != "" {
+		// The header must be answered to the very address that it is from.
+		n.in.From, n.out.To = n.claimed, n.claimed
+	}
 	n.top.in.stopIdle = n.authn && n.server && n.s2s
 	if t, ok := n.top.conn.(*tls.Conn); ok && n.cfg.Proactive && n.server && ahead && n.header != nil {
 		if err := n.answerAhead(t); err != nil {
