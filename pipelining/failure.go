@@ -168,6 +168,10 @@ type header struct {
 }
 
 func writeHeader(b *bytes.Buffer, h header) {
+	// The declaration is more than a custom. A server whose parser has swallowed
+	// a header that was sent ahead, as a child of the stream before, fails on the
+	// declaration at once; without it Prosody 13 answers as if all were well and
+	// fails on the first stanza.
 	b.WriteString(`<?xml version='1.0'?><stream:stream`)
 	attr := func(name, value string) {
 		if value == "" {
