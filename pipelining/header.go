@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -32,14 +33,67 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 	if !n.server {
 		return raw, nil
 	}
-	if n.header == nil && (n.cfg.Proactive || n.s2s) || n.top.in.stopIdle {
+	if n.header == nil && n.cfg.Proactive || n.top.in.stopIdle {
 		n.header = bytes.Clone(raw)
 	}
-	if n.account.String() == "" {
-		return raw, nil
+	tag, err := parseTag(raw)
+	if err != nil {
+		return raw, nil // The decoder will say it better.
 	}
-	return n.verify(raw)
+	changed := false
+	for i, a := range tag.Attr {
+		var j jid.JID
+		if a.Name.Space == "" && (a.Name.Local == "to" || a.Name.Local == "from") {
+			if j, err = jid.Parse(a.Value); err != nil {
+				return nil, fmt.Errorf("pipelining: stream header: %w", stream.ImproperAddressing)
+			}
+		}
+		switch a.Name {
+		case xml.Name{Local: "to"}:
+			if !quotable(j) {
+				return nil, fmt.Errorf("pipelining: stream header: %w", stream.HostUnknown)
+			}
+		case xml.Name{Local: "from"}:
+			if j, err = n.from(j); err != nil {
+				return nil, err
+			}
+			changed = changed || j.String() != a.Value
+			tag.Attr[i].Value = j.String()
+		}
+	}
+	if n.account.String() != "" {
+		// Once the header is answered, the remote address is the account again.
+		n.top.in.next = n.pin
+	}
+	if changed {
+		raw = tag.bytes()
+	}
+	return raw, nil
 }
+
+// from returns the address that the session is to take a header to be from.
+func (n *negotiation) from(j jid.JID) (jid.JID, error) {
+	if n.account.String() != "" {
+		if !j.Bare().Equal(n.account) {
+			return j, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
+		}
+		return n.claimed, nil
+	}
+	if !quotable(j) {
+		j = j.Bare()
+		if !quotable(j) {
+			return j, fmt.Errorf("pipelining: stream header: %w", stream.InvalidFrom)
+		}
+	}
+	if n.s2s && n.in.From.String() == "" {
+		n.in.From, n.out.To = j, j
+	}
+	return j, nil
+}
+
+// quotable reports whether mellium can write j into a stream header, which it
+// does as it is.
+func quotable(j jid.JID) bool { return !strings.ContainsAny(j.String(), `'"<>&`) }
 
 // errorInPlaceOfHeader reads the stream error whose start tag is complete.
 // mellium v0.23.0 panics on it.
@@ -82,31 +136,6 @@ func (b byteReader) ReadByte() (byte, error) {
 	}
 	b.in.r++
 	return b.in.buf[b.in.r-1], nil
-}
-
-// verify compares a header with who has authenticated.
-// Its from becomes what the session expects there; once it is answered, the
-// session's remote address is the account again.
-func (n *negotiation) verify(raw []byte) ([]byte, error) {
-	tag, err := parseTag(raw)
-	if err != nil {
-		return raw, nil // The decoder will say it better.
-	}
-	n.top.in.next = n.pin
-	for i, a := range tag.Attr {
-		if a.Name != (xml.Name{Local: "from"}) {
-			continue
-		}
-		from, err := jid.Parse(a.Value)
-		if err != nil || !from.Bare().Equal(n.account) {
-			return nil, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
-		}
-		if !from.Equal(n.claimed) {
-			tag.Attr[i].Value = n.claimed.String()
-			raw = tag.bytes()
-		}
-	}
-	return raw, nil
 }
 
 // A rawTag is a start tag with its prefixes as they were written.

@@ -224,7 +224,7 @@ func logIn(t testing.TB, tr transport, client, server func(context.Context, net.
 	t.Helper()
 	l := &login{Link: xmpptest.NewLink(xmpptest.LinkConfig{AtoB: oneWay, BtoA: oneWay})}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	t.Cleanup(cancel) // Not earlier: mellium may let a live session feel it.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -8,9 +8,13 @@ import (
 	"encoding/xml"
 
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp/stanza"
 )
 
 // element is an empty element.
 func element(space, local string) xml.TokenReader {
 	return xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Space: space, Local: local}})
 }
+
+// element2 is the name of an element of a stanza between servers.
+func element2(local string) xml.Name { return xml.Name{Space: stanza.NSServer, Local: local} }

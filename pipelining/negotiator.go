@@ -208,6 +208,12 @@ func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionS
 		return n.resume(s)
 	}
 	claimed := *in
+	if n.server && n.s2s {
+		// The stock negotiator wants to know before the header whom it is from.
+		if err := n.top.more(); err != nil {
+			return 0, nil, n.fail(err, claimed)
+		}
+	}
 	mask, rw, cache, err := n.inner(n.watch.ctx, in, out, s, n.cache)
 	n.cache = cache
 	first := !n.stepped
