@@ -59,6 +59,9 @@ func Client(plan Plan, cfg ClientConfig) xmpp.Negotiator {
 			}
 		}
 		mask, rw, err := c.step(ctx, in, out, s)
+		if err != nil {
+			in.To, out.From = c.origin, c.origin // Whatever the server said.
+		}
 		return mask, rw, c, err
 	}, Config{Timeout: cfg.Timeout, TeeIn: cfg.TeeIn, TeeOut: cfg.TeeOut})
 }
@@ -97,7 +100,15 @@ func (cfg ClientConfig) informational() xmpp.Negotiator {
 
 // stepByStep returns a negotiator that sends nothing ahead.
 func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
-	features := []xmpp.StreamFeature{StreamFeature(), xmpp.StartTLS(cfg.tls(s)), cfg.sasl()}
+	starttls := xmpp.StartTLS(cfg.tls(s))
+	parse := starttls.Parse
+	starttls.Parse = func(ctx context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
+		_, data, err := parse(ctx, d, start)
+		// Optional features alone would make the session ready, before the
+		// handshake even.
+		return true, data, err
+	}
+	features := []xmpp.StreamFeature{StreamFeature(), starttls, cfg.sasl()}
 	if s.State()&xmpp.S2S == 0 {
 		features = append(features, feature(cfg.Binder))
 	}
@@ -182,7 +193,22 @@ func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 		err = judge(err) // The server does not let a client try again.
 	}
 	c.replayed = false
+	if err == nil && mask&xmpp.Ready != 0 {
+		err = c.complete(s, mask)
+	}
 	return mask, rw, err
+}
+
+// complete reports what is missing of a session that mellium takes for ready:
+// an empty list of features is enough for it.
+func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState) error {
+	switch {
+	case (s.State()|mask)&xmpp.Authn == 0:
+		return ErrNotAuthenticated
+	case s.State()&xmpp.S2S == 0 && s.LocalAddr().Resourcepart() == "":
+		return ErrNotBound
+	}
+	return nil
 }
 
 // startTLS sends the header, starttls and the ClientHello.

@@ -41,9 +41,10 @@ type input struct {
 
 	negotiating bool
 	scan        scanner
-	ended       bool // the root has ended: what follows is dropped
-	eof         bool // the connection has ended
-	budget      int  // how many bytes may still be taken off the connection
+	err         error // the scanner's, for when what came before is read
+	ended       bool  // the root has ended: what follows is dropped
+	eof         bool  // the connection has ended
+	budget      int   // how many bytes may still be taken off the connection
 
 	// head weighs a complete stream header, and returns what the decoder is to
 	// see in its place.
@@ -63,6 +64,7 @@ type input struct {
 // restart begins a new stream with the bytes that are there.
 func (in *input) restart() {
 	in.negotiating, in.scan, in.ended = true, scanner{}, false
+	in.err = nil
 	if in.replay != nil {
 		in.prepend(in.replay)
 		in.replay = nil
@@ -146,6 +148,9 @@ func (in *input) vet() (bool, error) {
 	if in.ended {
 		return false, io.EOF
 	}
+	if in.err != nil {
+		return false, in.err
+	}
 	if in.next != nil && in.scan.depth > 0 {
 		next := in.next
 		in.next = nil
@@ -157,7 +162,9 @@ func (in *input) vet() (bool, error) {
 	for in.seen < len(in.buf) {
 		ev, err := in.scan.step(in.buf[in.seen])
 		if err != nil {
-			return false, err
+			// What came before has its turn first, however it was cut up.
+			in.err = err
+			break
 		}
 		in.seen++
 		switch ev {
@@ -180,13 +187,19 @@ func (in *input) vet() (bool, error) {
 		}
 	}
 	if in.scan.depth == 0 {
+		if in.err != nil {
+			return false, in.err
+		}
 		// The header is weighed as a whole.
 		if in.seen-in.r > maxHeader {
 			return false, fmt.Errorf("pipelining: stream header over %d bytes: %w", maxHeader, stream.PolicyViolation)
 		}
 		return false, nil
 	}
-	return in.allow(), nil
+	if ready := in.allow(); ready {
+		return true, nil
+	}
+	return false, in.err
 }
 
 // allow vets what was seen.

@@ -228,6 +228,11 @@ func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionS
 	if n.authn = n.authn || (mask|s.State())&xmpp.Authn != 0; n.authn {
 		n.top.in.budget = unlimited
 	}
+	if rw != nil && !n.server && !n.authn {
+		// A stock client takes a list of optional features for the end, and is
+		// ready as soon as it has begun STARTTLS if that is not required.
+		mask &^= xmpp.Ready
+	}
 	ready := mask&xmpp.Ready != 0
 	if rw == nil && !ready {
 		return mask, nil, nil

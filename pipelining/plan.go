@@ -142,6 +142,10 @@ var (
 	// prove that it knows them: it is not the server that it claims to be.
 	ErrUnproven = errors.New("pipelining: the server did not prove that it knows the account")
 
+	// ErrNotAuthenticated means that the server offers nothing to authenticate
+	// with, as if that were not needed.
+	ErrNotAuthenticated = errors.New("pipelining: the server does not ask who the client is")
+
 	// ErrNoMechanism means that the configuration has no SASL mechanism.
 	ErrNoMechanism = errors.New("pipelining: no SASL mechanism may be used")
 )
