@@ -85,14 +85,19 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
-// below returns the Conn under the TLS connection under c, if there is one.
+// below returns the next Conn under c, if there is one that can be found.
 func (c *Conn) below() *Conn {
-	t, ok := c.conn.(*tls.Conn)
-	if !ok {
-		return nil
+	conn := c.conn
+	for {
+		l, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = l.NetConn()
+		if b, ok := conn.(*Conn); ok {
+			return b
+		}
 	}
-	b, _ := t.NetConn().(*Conn)
-	return b
 }
 
 // Authenticated tells the negotiation that runs on c who has authenticated.
@@ -257,7 +262,7 @@ func (c *Conn) Through() error {
 func (c *Conn) Close() error {
 	// A write that blocks holds the lock: it must be ended, not waited for.
 	if c.wmu.TryLock() {
-		if len(c.held) > 0 {
+		if len(c.held) > 0 && c.speakable() {
 			_ = c.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 			_ = c.release() // The peer may have gone: closing is all that is left.
 		}
@@ -265,6 +270,12 @@ func (c *Conn) Close() error {
 		c.wmu.Unlock()
 	}
 	return c.conn.Close()
+}
+
+// speakable reports whether writing does not begin with a handshake.
+func (c *Conn) speakable() bool {
+	t, ok := c.conn.(*tls.Conn)
+	return !ok || t.ConnectionState().HandshakeComplete
 }
 
 // CloseWrite sends what is held back and closes the writing side.

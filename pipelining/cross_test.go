@@ -24,8 +24,10 @@ import (
 )
 
 // stockClient is mellium's own negotiator with what it needs to log in.
-func stockClient() xmpp.Negotiator {
-	return xmpptest.Stock(xmpp.StartTLS(clientTLS()), xmpp.SASL("", password, sasl.Plain), xmpp.BindResource())
+func stockClient() xmpp.Negotiator { return xmpptest.Stock(stockClientFeatures()...) }
+
+func stockClientFeatures() []xmpp.StreamFeature {
+	return []xmpp.StreamFeature{xmpp.StartTLS(clientTLS()), xmpp.SASL("", password, sasl.Plain), xmpp.BindResource()}
 }
 
 // serveStock negotiates as a server that has nothing of this package.

@@ -12,6 +12,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"mellium.im/sasl"
@@ -51,7 +52,7 @@ func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 	)
 	in := &n.top.in
 	switch {
-	case errors.As(err, new(errPeer)), in.scan.depth <= 1 && in.scan.local() == "error", in.ended, in.eof:
+	case errors.As(err, new(errPeer)), in.scan.local() == "error", in.ended, in.eof:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		se = stream.ConnectionTimeout
@@ -109,7 +110,7 @@ func (n *negotiation) hangUp(se *stream.Error) {
 	defer n.top.Close()
 
 	n.top.in.head, n.top.account = nil, nil
-	if n.top.in.eof {
+	if n.top.in.eof || !n.top.speakable() {
 		return
 	}
 	var b bytes.Buffer
@@ -123,12 +124,21 @@ func (n *negotiation) hangUp(se *stream.Error) {
 	if _, err := n.top.Write(b.Bytes()); err != nil {
 		return
 	}
-	if n.top.Flush() != nil || n.top.CloseWrite() != nil {
+	if n.flush() != nil || n.top.CloseWrite() != nil || n.flush() != nil {
 		return
 	}
 	linger := time.AfterFunc(lingerTime, func() { _ = n.watch.conn.SetReadDeadline(past) })
 	defer linger.Stop()
 	_, _ = io.CopyN(io.Discard, n.top, lingerBytes) // What it is does not matter any more.
+}
+
+// flush sends what all layers hold, from the top down.
+func (n *negotiation) flush() error {
+	err := n.top.Flush()
+	for _, c := range slices.Backward(n.lower) {
+		err = errors.Join(err, c.Flush())
+	}
+	return err
 }
 
 // began reports whether a header was written on this stream.

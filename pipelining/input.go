@@ -76,7 +76,6 @@ func (in *input) restart() {
 // straight ends the vetting.
 func (in *input) straight() {
 	in.negotiating = false
-	in.vetted, in.seen = len(in.buf), len(in.buf)
 	in.budget = unlimited
 	in.record, in.records = false, nil
 }
@@ -105,7 +104,7 @@ func (in *input) prepend(p []byte) {
 // fill reads from the connection, once.
 func (in *input) fill(r io.Reader) error {
 	if in.budget <= 0 {
-		return fmt.Errorf("pipelining: the peer sent too much before it authenticated: %w", stream.PolicyViolation)
+		return fmt.Errorf("pipelining: the peer sends too much before authentication: %w", stream.PolicyViolation)
 	}
 	if in.r > 0 {
 		n := copy(in.buf, in.buf[in.r:])

@@ -98,15 +98,15 @@ func TestProsody(t *testing.T) {
 					require.NoError(t, err)
 					t.Logf("%d flights, %v", flights.flights, took)
 					assert.Equal(t, account, s.LocalAddr())
-					ping(ctx, t, s)
+					pingServer(ctx, t, s)
 				})
 			}
 		}
 	}
 }
 
-// ping shows that a session is alive in both directions.
-func ping(ctx context.Context, t *testing.T, s *xmpp.Session) {
+// pingServer shows that a session is alive in both directions.
+func pingServer(ctx context.Context, t *testing.T, s *xmpp.Session) {
 	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(nil) }()

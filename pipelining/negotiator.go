@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"mellium.im/xmpp"
@@ -131,6 +132,7 @@ type negotiation struct {
 
 	watch *watch
 	top   *Conn // where XML is read and written
+	lower []*Conn
 
 	in, out  *stream.Info
 	server   bool
@@ -185,6 +187,8 @@ func (n *negotiation) ascend(top *Conn) {
 	if n.top != nil && n.top != top {
 		top.tee, n.top.tee = n.top.tee, nil
 		top.in.budget = n.top.in.budget
+		n.top.in.head, n.top.account = nil, nil
+		n.lower = append(n.lower, n.top)
 	}
 	n.top = top
 	top.in.head = n.head
@@ -276,7 +280,6 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 	}
 	ahead := len(n.top.in.buf) > n.top.in.r
 	if rw != io.ReadWriter(n.top) {
-		n.top.in.head = nil
 		n.ascend(asConn(rw, n.top))
 	}
 	n.restart()
@@ -301,15 +304,17 @@ func asConn(rw io.ReadWriter, prev *Conn) *Conn {
 	case net.Conn:
 		return NewConn(c)
 	}
-	return NewConn(layer{Conn: prev, rw: rw})
+	return NewConn(layer{prev: prev, Conn: prev, rw: rw})
 }
 
 // A layer is a connection whose bytes go through rw, such as compression.
 type layer struct {
+	prev *Conn
 	net.Conn
 	rw io.ReadWriter
 }
 
+func (l layer) NetConn() net.Conn           { return l.Conn }
 func (l layer) Read(p []byte) (int, error)  { return l.rw.Read(p) }
 func (l layer) Write(p []byte) (int, error) { return l.rw.Write(p) }
 
@@ -321,12 +326,7 @@ func (l layer) Close() error {
 	return errors.Join(err, l.Conn.Close())
 }
 
-func (l layer) ConnectionState() tls.ConnectionState {
-	if t, ok := l.Conn.(*Conn); ok {
-		return t.ConnectionState()
-	}
-	return tls.ConnectionState{}
-}
+func (l layer) ConnectionState() tls.ConnectionState { return l.prev.ConnectionState() }
 
 // used reports whether anything was read or written since the stream began.
 func (c *Conn) used() bool {
@@ -353,6 +353,10 @@ func (n *negotiation) finish(s *xmpp.Session) error {
 	n.top.in.straight()
 	n.top.in.head, n.top.account = nil, nil
 	err := n.top.Through()
+	// A layer need not say what is below it.
+	for _, c := range slices.Backward(n.lower) {
+		err = errors.Join(err, c.Through())
+	}
 	if ended := n.watch.stop(); ended != nil {
 		return ended
 	}
