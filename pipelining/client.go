@@ -53,7 +53,7 @@ func Client(plan Plan, cfg ClientConfig) xmpp.Negotiator {
 	return Negotiator(func(ctx context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
 		c, ok := data.(*client)
 		if !ok {
-			c = &client{plan: plan, cfg: cfg, known: known, origin: s.LocalAddr()}
+			c = &client{plan: plan, cfg: cfg, known: cfg.stock(known), origin: s.LocalAddr()}
 			if plan.Mode == Off {
 				c.lockstep = cfg.stepByStep(s)
 			}
@@ -83,9 +83,9 @@ func (cfg ClientConfig) withDefaults() ClientConfig {
 	return cfg
 }
 
-// informational returns a negotiator that reads a stream header and features,
-// and negotiates none of them.
-func (cfg ClientConfig) informational() xmpp.Negotiator {
+// informational returns all features that are known, so that they are parsed and
+// none is negotiated.
+func (cfg ClientConfig) informational() []xmpp.StreamFeature {
 	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder)}
 	for _, f := range cfg.Features {
 		if f.Name.Space != nsTLS {
@@ -95,7 +95,7 @@ func (cfg ClientConfig) informational() xmpp.Negotiator {
 	for i := range features {
 		features[i].Negotiate = nil
 	}
-	return cfg.stock(features)
+	return features
 }
 
 // stepByStep returns a negotiator that sends nothing ahead.
@@ -115,6 +115,7 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 	return cfg.stock(append(features, cfg.Features...))
 }
 
+// stock returns mellium's negotiator, which is good for one session.
 func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
 	return xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
 		return xmpp.StreamConfig{Lang: cfg.Lang, Features: features}

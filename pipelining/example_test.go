@@ -18,9 +18,9 @@ import (
 	"github.com/xmppext/xmppext/pipelining"
 )
 
-// A server wraps its negotiator, and learns who has logged in from the
+// A server replaces its negotiator, and learns who has logged in from the
 // authentication instead of the stream header.
-func ExampleNegotiator() {
+func ExampleNewNegotiator() {
 	passwords := map[string]string{"juliet": "r0m30myr0m30"}
 	check := func(s *xmpp.Session, n *sasl.Negotiator) (jid.JID, bool) {
 		user, pass, authzid := n.Credentials()
@@ -31,14 +31,14 @@ func ExampleNegotiator() {
 		want, ok := passwords[account.Localpart()]
 		return account, ok && subtle.ConstantTimeCompare([]byte(want), pass) == 1
 	}
-	negotiator := pipelining.Negotiator(xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+	negotiator := pipelining.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
 		return xmpp.StreamConfig{Features: []xmpp.StreamFeature{
 			pipelining.StreamFeature(),
 			xmpp.StartTLS(serverTLS()),
 			pipelining.SASLServer(check, sasl.Plain),
 			xmpp.BindResource(),
 		}}
-	}), pipelining.Config{})
+	}, pipelining.Config{})
 
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -103,7 +103,7 @@ func ExampleClient() {
 	// pipelining advertised: true
 }
 
-// logInAsJuliet is the peer of ExampleNegotiator.
+// logInAsJuliet is the peer of ExampleNewNegotiator.
 func logInAsJuliet(addr string) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

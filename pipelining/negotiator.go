@@ -110,13 +110,28 @@ type Config struct {
 //   - A server's session with another server is ready when its features are
 //     sent: a stock negotiator would wait for a feature that never comes.
 //
-// One Negotiator may negotiate any number of sessions, if inner may.
-// It must not be used over WebSocket.
+// One Negotiator may negotiate any number of sessions if inner may.
+// What [xmpp.NewNegotiator] returns may not: it is good for one session at a
+// time (mellium v0.23.0). See [NewNegotiator].
+// Negotiator must not be used over WebSocket.
 func Negotiator(inner xmpp.Negotiator, cfg Config) xmpp.Negotiator {
+	return negotiator(func() xmpp.Negotiator { return inner }, cfg)
+}
+
+// NewNegotiator is [Negotiator] around mellium's [xmpp.NewNegotiator], which it
+// makes anew for each session. So unlike that, it may negotiate any number of
+// sessions at once.
+//
+// Config is called as there: with a nil session first, and then for each stream.
+func NewNegotiator(config func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig, cfg Config) xmpp.Negotiator {
+	return negotiator(func() xmpp.Negotiator { return xmpp.NewNegotiator(config) }, cfg)
+}
+
+func negotiator(inner func() xmpp.Negotiator, cfg Config) xmpp.Negotiator {
 	return func(ctx context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
 		n, ok := data.(*negotiation)
 		if !ok {
-			n = begin(ctx, inner, cfg, s)
+			n = begin(ctx, inner(), cfg, s)
 			return n.secured(), n.top, n, nil
 		}
 		mask, rw, err := n.step(in, out, s)

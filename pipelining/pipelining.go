@@ -12,18 +12,19 @@
 //
 // # Servers
 //
-// A server wraps the [xmpp.Negotiator] that it has, and lists one more feature:
+// A server puts [NewNegotiator] in place of mellium's, and lists one more feature:
 //
-//	n := pipelining.Negotiator(xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+//	n := pipelining.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
 //		return xmpp.StreamConfig{Features: []xmpp.StreamFeature{
 //			pipelining.StreamFeature(),
 //			xmpp.StartTLS(tlsConfig),
 //			pipelining.SASLServer(check, sasl.Plain),
 //			xmpp.BindResource(),
 //		}}
-//	}), pipelining.Config{})
+//	}, pipelining.Config{})
 //	session, err := xmpp.ReceiveSession(ctx, conn, 0, n)
 //
+// Any other [xmpp.Negotiator] can be wrapped by [Negotiator].
 // Clients that go step by step notice nothing.
 // For clients that send ahead, each of their flights is answered by one write.
 //
@@ -76,8 +77,8 @@ const (
 // It is listed at every stage of a negotiation.
 // It is informational: it is never required, changes no session state and costs
 // no round trip.
-// The server's negotiator must be wrapped by [Negotiator], or what a client
-// sends ahead is lost.
+// The server's negotiator must be one of this package, or what a client sends
+// ahead is lost.
 // One value may serve any number of sessions.
 //
 // A stock negotiator on a client takes a features list whose only known entry
