@@ -7,9 +7,7 @@ package pipelining
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/xml"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -83,80 +81,6 @@ func (cfg ClientConfig) withDefaults() ClientConfig {
 	return cfg
 }
 
-// informational returns all features that are known, so that they are parsed and
-// none is negotiated.
-func (cfg ClientConfig) informational() []xmpp.StreamFeature {
-	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder)}
-	for _, f := range cfg.Features {
-		if f.Name.Space != nsTLS {
-			features = append(features, f)
-		}
-	}
-	for i := range features {
-		features[i].Negotiate = nil
-	}
-	return features
-}
-
-// stepByStep returns a negotiator that sends nothing ahead.
-func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
-	starttls := xmpp.StartTLS(cfg.tls(s))
-	parse := starttls.Parse
-	starttls.Parse = func(ctx context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
-		_, data, err := parse(ctx, d, start)
-		// Optional features alone would make the session ready, before the
-		// handshake even.
-		return true, data, err
-	}
-	features := []xmpp.StreamFeature{StreamFeature(), starttls, cfg.sasl()}
-	if s.State()&xmpp.S2S == 0 {
-		features = append(features, feature(cfg.Binder))
-	}
-	return cfg.stock(append(features, cfg.Features...))
-}
-
-// stock returns mellium's negotiator, which is good for one session.
-func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
-	return xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
-		return xmpp.StreamConfig{Lang: cfg.Lang, Features: features}
-	})
-}
-
-func (cfg ClientConfig) tls(s *xmpp.Session) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.TLS != nil {
-		c = cfg.TLS.Clone()
-	}
-	if c.ServerName == "" {
-		c.ServerName = s.LocalAddr().Domainpart()
-		if s.State()&xmpp.S2S != 0 {
-			c.ServerName = s.RemoteAddr().Domainpart()
-		}
-	}
-	return c
-}
-
-// verify decides whether credentials may be sent on s.
-// A session that its creator has declared secure, over something that is not
-// TLS, is the creator's to answer for.
-func (cfg ClientConfig) verify(s *xmpp.Session) error {
-	state := s.ConnectionState()
-	switch {
-	case s.State()&xmpp.Secure == 0:
-		return fmt.Errorf("%w: there is none", ErrUnverifiedTLS)
-	case state.Version == 0:
-		return nil
-	case cfg.VerifyTLS != nil:
-		if err := cfg.VerifyTLS(state); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnverifiedTLS, err)
-		}
-		return nil
-	case len(state.VerifiedChains) == 0:
-		return ErrUnverifiedTLS
-	}
-	return nil
-}
-
 // A client is one login.
 type client struct {
 	plan   Plan
@@ -183,113 +107,6 @@ func (c *client) step(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 		return c.authenticate(ctx, in, out, s, conn)
 	}
 	return c.bind(ctx, in, out, s, conn)
-}
-
-// goOn negotiates step by step.
-func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
-	conn.swallowNext(c.replayed)
-	mask, rw, cache, err := c.lockstep(ctx, in, out, s, c.cache)
-	c.cache = cache
-	if err != nil && c.replayed {
-		err = judge(err) // The server does not let a client try again.
-	}
-	c.replayed = false
-	if err == nil && mask&xmpp.Ready != 0 {
-		err = c.complete(s, mask)
-	}
-	return mask, rw, err
-}
-
-// complete reports what is missing of a session that mellium takes for ready:
-// an empty list of features is enough for it.
-func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState) error {
-	switch {
-	case (s.State()|mask)&xmpp.Authn == 0:
-		return ErrNotAuthenticated
-	case s.State()&xmpp.S2S == 0 && s.LocalAddr().Resourcepart() == "":
-		return ErrNotBound
-	}
-	return nil
-}
-
-// startTLS sends the header, starttls and the ClientHello.
-func (c *client) startTLS(ctx context.Context, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
-	var b bytes.Buffer
-	// Who wants to log in is nobody else's business.
-	writeHeader(&b, header{ns: namespaceOf(s), lang: c.cfg.Lang, to: s.RemoteAddr()})
-	b.WriteString(`<starttls xmlns='` + nsTLS + `'/>`)
-	if err := c.send(ctx, conn, b.Bytes(), nil); err != nil {
-		return 0, nil, err
-	}
-	if err := c.pause(ctx, conn); err != nil {
-		return 0, nil, err
-	}
-	c.await(conn)
-	t := tls.Client(conn, c.cfg.tls(s))
-	// The first thing that TLS reads is behind <proceed/>.
-	conn.prelude = func() error { return c.proceed(conn) }
-	if err := t.Handshake(); err != nil {
-		return 0, nil, judge(err)
-	}
-	return xmpp.Secure, t, nil
-}
-
-// proceed reads what the server has to say before TLS. Nothing of it is kept:
-// anybody could have said it (RFC 6120 §5.3.4).
-func (c *client) proceed(conn *Conn) error {
-	d := xml.NewDecoder(conn)
-	start, err := nextStart(d)
-	if err != nil {
-		return err
-	}
-	if start.Name != (xml.Name{Space: stream.NS, Local: "stream"}) {
-		return unplanned("%s in place of a stream header", start.Name.Local)
-	}
-	if start, err = nextStart(d); err != nil {
-		return err
-	}
-	if start.Name != (xml.Name{Space: stream.NS, Local: "features"}) {
-		return unplanned("%s in place of features", start.Name.Local)
-	}
-	features := struct {
-		StartTLS *struct{} `xml:"urn:ietf:params:xml:ns:xmpp-tls starttls"`
-	}{}
-	if err := d.DecodeElement(&features, &start); err != nil {
-		return err
-	}
-	if features.StartTLS == nil {
-		return unplanned("STARTTLS is not offered")
-	}
-	if start, err = nextStart(d); err != nil {
-		return err
-	}
-	if start.Name != (xml.Name{Space: nsTLS, Local: "proceed"}) {
-		return unplanned("%s in place of proceed", start.Name.Local)
-	}
-	c.await(conn)
-	return d.Skip()
-}
-
-// nextStart reads up to the next start tag, which may be a stream error.
-func nextStart(d *xml.Decoder) (xml.StartElement, error) {
-	for {
-		tok, err := d.Token()
-		if err != nil {
-			return xml.StartElement{}, err
-		}
-		start, ok := tok.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		if start.Name == (xml.Name{Space: stream.NS, Local: "error"}) {
-			var se stream.Error
-			if err := d.DecodeElement(&se, &start); err != nil {
-				return xml.StartElement{}, err
-			}
-			return xml.StartElement{}, se
-		}
-		return start, nil
-	}
 }
 
 // authenticate sends the header and auth, and what may go behind it.
@@ -327,13 +144,14 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 	conn.in.record, conn.in.records = false, nil
 	err = x.run(s, func(response []byte, last bool) error {
 		c.await(conn)
-		var later []byte
-		if last && !c.sent {
-			if later, err = c.lastFlight(s); err != nil {
-				return err
-			}
+		if !last || c.sent {
+			return c.send(ctx, conn, response, nil)
 		}
-		return c.send(ctx, conn, response, later)
+		flight, err := c.lastFlight(s)
+		if err != nil {
+			return err
+		}
+		return c.send(ctx, conn, response, flight)
 	})
 	switch {
 	case err == nil:

@@ -1,0 +1,80 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package pipelining
+
+import (
+	"context"
+	"encoding/xml"
+	"io"
+
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/stream"
+)
+
+// informational returns all features that are known, so that they are parsed and
+// none is negotiated.
+func (cfg ClientConfig) informational() []xmpp.StreamFeature {
+	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder)}
+	for _, f := range cfg.Features {
+		if f.Name.Space != nsTLS {
+			features = append(features, f)
+		}
+	}
+	for i := range features {
+		features[i].Negotiate = nil
+	}
+	return features
+}
+
+// stepByStep returns a negotiator that sends nothing ahead.
+func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
+	starttls := xmpp.StartTLS(cfg.tls(s))
+	parse := starttls.Parse
+	starttls.Parse = func(ctx context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
+		_, data, err := parse(ctx, d, start)
+		// Optional features alone would make the session ready, before the
+		// handshake even.
+		return true, data, err
+	}
+	features := []xmpp.StreamFeature{StreamFeature(), starttls, cfg.sasl()}
+	if s.State()&xmpp.S2S == 0 {
+		features = append(features, feature(cfg.Binder))
+	}
+	return cfg.stock(append(features, cfg.Features...))
+}
+
+// stock returns mellium's negotiator, which is good for one session.
+func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
+	return xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Lang: cfg.Lang, Features: features}
+	})
+}
+
+// goOn negotiates step by step.
+func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
+	conn.swallowNext(c.replayed)
+	mask, rw, cache, err := c.lockstep(ctx, in, out, s, c.cache)
+	c.cache = cache
+	if err != nil && c.replayed {
+		err = judge(err) // The server does not let a client try again.
+	}
+	c.replayed = false
+	if err == nil && mask&xmpp.Ready != 0 {
+		err = c.complete(s, mask)
+	}
+	return mask, rw, err
+}
+
+// complete reports what is missing of a session that mellium takes for ready:
+// an empty list of features is enough for it.
+func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState) error {
+	switch {
+	case (s.State()|mask)&xmpp.Authn == 0:
+		return ErrNotAuthenticated
+	case s.State()&xmpp.S2S == 0 && s.LocalAddr().Resourcepart() == "":
+		return ErrNotBound
+	}
+	return nil
+}
