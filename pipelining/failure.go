@@ -52,7 +52,11 @@ func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 	)
 	in := &n.top.in
 	switch {
-	case errors.As(err, new(errPeer)), in.scan.local() == "error", in.ended, in.eof:
+	case errors.As(err, new(errPeer)), in.scan.local() == "error", in.eof:
+		return nil
+	case errors.As(err, &syntax):
+		se = stream.NotWellFormed
+	case in.ended:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		se = stream.ConnectionTimeout
@@ -62,8 +66,6 @@ func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 		if errors.Is(se, stream.PolicyViolation) && n.tooSoon() {
 			se = stream.NotAuthorized
 		}
-	case errors.As(err, &syntax):
-		se = stream.NotWellFormed
 	case errors.As(err, &base64):
 		se = stream.BadFormat
 	case claimed.To.String() != "" && !n.in.To.Equal(claimed.To):
