@@ -1,0 +1,148 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+// Server is a small XMPP server whose clients may send ahead.
+//
+// It takes logins and answers pings. With a certificate of its own making it
+// writes down what its clients have to trust:
+//
+//	go run ./examples/server -domain example.net -account juliet:r0m30 -ca-out ca.pem
+//
+// and in another terminal:
+//
+//	go run ./examples/client -jid juliet@example.net -password r0m30 -ca ca.pem
+//
+// A real server has -cert and -key, and keeps no passwords in its flags.
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"log"
+	"math/big"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"time"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/ping"
+	"mellium.im/xmpp/stanza"
+
+	"github.com/xmppext/xmppext/pipelining"
+)
+
+func main() {
+	var (
+		listen   = flag.String("listen", "127.0.0.1:5222", "`address` to listen on")
+		domain   = flag.String("domain", "example.net", "`domain` of the accounts")
+		certFile = flag.String("cert", "", "PEM `file` with the certificate; without it one is made")
+		keyFile  = flag.String("key", "", "PEM `file` with its key")
+		caOut    = flag.String("ca-out", "ca.pem", "`file` to write the made certificate to")
+		accounts = map[string]string{}
+	)
+	flag.Func("account", "`user:password` of an account; may be repeated", func(s string) error {
+		user, password, ok := strings.Cut(s, ":")
+		if accounts[user] = password; !ok || user == "" || password == "" {
+			return errors.New("not user:password")
+		}
+		return nil
+	})
+	flag.Parse()
+	log.SetFlags(0)
+
+	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
+	if *certFile == "" {
+		cert, err = makeCertificate(*domain, *caOut)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	negotiator := pipelining.Negotiator(xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Features: []xmpp.StreamFeature{
+			pipelining.StreamFeature(),
+			xmpp.StartTLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}),
+			pipelining.SASLServer(func(s *xmpp.Session, n *sasl.Negotiator) (jid.JID, bool) {
+				user, given, identity := n.Credentials()
+				password, known := accounts[string(user)]
+				account, err := jid.New(string(user), *domain, "")
+				return account, err == nil && known && subtle.ConstantTimeCompare(given, []byte(password)) == 1 &&
+					s.LocalAddr().Equal(account.Domain()) && (len(identity) == 0 || string(identity) == account.String())
+			}, sasl.Plain),
+			xmpp.BindResource(),
+		}}
+	}), pipelining.Config{})
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	context.AfterFunc(ctx, func() { _ = l.Close() })
+	log.Printf("serving %s on %v", *domain, l.Addr())
+	var sessions sync.WaitGroup
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			break
+		}
+		sessions.Go(func() { serve(ctx, conn, negotiator) })
+	}
+	sessions.Wait()
+}
+
+// serve is one session, from its first byte to its last.
+func serve(ctx context.Context, conn net.Conn, n xmpp.Negotiator) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	s, err := xmpp.ReceiveSession(ctx, conn, 0, n)
+	if err != nil {
+		log.Printf("%v: %v", conn.RemoteAddr(), err)
+		return
+	}
+	defer s.Conn().Close()
+	log.Printf("%v: %v has logged in", conn.RemoteAddr(), s.RemoteAddr())
+	if err := s.Serve(mux.New(stanza.NSClient, ping.Handle())); err != nil {
+		log.Printf("%v: %v", conn.RemoteAddr(), err)
+	}
+}
+
+// makeCertificate makes a certificate that vouches for itself, and writes it,
+// without the key, to a file.
+func makeCertificate(domain, file string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		DNSNames:              []string{domain},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(30 * 24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, os.WriteFile(file, block, 0o644)
+}
