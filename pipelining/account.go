@@ -23,7 +23,7 @@ import (
 // account that they are good for, or between servers the peer's domain.
 // It must compare the authorization identity, the third of the credentials, with
 // the account; if it is empty, the account speaks for itself.
-// It may be called by several sessions at once.
+// It may be called by several sessions at once; if it is nil, nobody is let in.
 //
 // It panics if there are no mechanisms, as xmpp.SASLServer does.
 // Of mellium's mechanisms only PLAIN calls permissions; with others no account
@@ -33,6 +33,9 @@ func SASLServer(permissions func(s *xmpp.Session, n *sasl.Negotiator) (account j
 	feature.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
 		var failed error
 		check := func(n *sasl.Negotiator) bool {
+			if permissions == nil {
+				return false
+			}
 			account, ok := permissions(s, n)
 			if !ok {
 				return false

@@ -88,7 +88,11 @@ func boundResource(d *xml.Decoder, start xml.StartElement, id string) (jid.JID, 
 	case iq.Type != stanza.ResultIQ:
 		return jid.JID{}, unplanned("an iq that is not an answer")
 	}
-	return jid.Parse(strings.TrimSpace(iq.JID))
+	bound, err := jid.Parse(strings.TrimSpace(iq.JID))
+	if err != nil {
+		return jid.JID{}, fmt.Errorf("%w: %w", errAddress, err)
+	}
+	return bound, nil
 }
 
 // errAddress means that a server has bound what the client is not.
@@ -108,8 +112,8 @@ func accept(origin, bound jid.JID) error {
 	return nil
 }
 
-// feature returns a stream feature that binds step by step.
-func feature(b Binder) xmpp.StreamFeature {
+// feature returns a stream feature that binds for origin, step by step.
+func feature(b Binder, origin jid.JID) xmpp.StreamFeature {
 	return xmpp.StreamFeature{
 		Name:       b.Feature(),
 		Necessary:  xmpp.Authn,
@@ -118,7 +122,7 @@ func feature(b Binder) xmpp.StreamFeature {
 			return true, nil, d.Skip()
 		},
 		Negotiate: func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
-			request, answer, err := b.Bind(s.LocalAddr())
+			request, answer, err := b.Bind(origin)
 			if err != nil {
 				return 0, nil, err
 			}
@@ -140,7 +144,7 @@ func readBound(s *xmpp.Session, answer func(*xml.Decoder, xml.StartElement) (jid
 	}
 	bound, err := answer(d, start)
 	if err != nil {
-		return fmt.Errorf("pipelining: binding a resource: %w", err)
+		return fmt.Errorf("pipelining: binding a resource: %w", within{err})
 	}
 	if err := accept(s.LocalAddr(), bound); err != nil {
 		return err

@@ -42,6 +42,9 @@ import (
 // Final errors are an [AuthError], [ErrUnverifiedTLS], [ErrUnproven], a
 // [stream.Error] or, if the resource was refused, a [stanza.Error].
 //
+// After an error the connection is of no more use, and the caller must close it.
+// A read deadline that the caller has set is lost.
+//
 // The session knows the features that the server sent last, as if it had
 // been negotiated step by step.
 // One Client may negotiate any number of sessions.
@@ -241,8 +244,7 @@ func (c *client) read(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 	defer func() { in.To, out.From = c.origin, c.origin }()
 	conn.swallowNext(true)
 	_, _, _, err := c.known(ctx, in, out, s, nil)
-	if err != nil && s.State()&xmpp.S2S != 0 && conn.in.scan.local() == "features" && conn.in.scan.outside() {
-		// Features none of which is known are no error where none is needed.
+	if err != nil && nothingKnown(s, conn) {
 		return nil
 	}
 	return err

@@ -5,6 +5,7 @@
 package pipelining
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -46,6 +47,10 @@ const (
 //
 // A Conn may stand above a [tls.Conn] and below it at once: above, it keeps XML
 // byte-exact; below, it joins the records of a flight.
+// What stands between two of them must have a NetConn method, as a tls.Conn has,
+// or the lower one is not found when it has to let go of what it holds.
+//
+// After a write that was held has failed, all writes fail.
 //
 // All methods of net.Conn may be called concurrently.
 // ReadByte must not be called at the same time as itself or Read, as with a
@@ -59,8 +64,10 @@ type Conn struct {
 	through atomic.Bool
 	wmu     sync.Mutex
 	held    []byte
-	begun   bool // something was written since the stream (re)started
-	swallow bool // the next write is dropped: its like was sent ahead
+	failed  error // what was held was not written, or not all of it
+	writes  int   // since the stream (re)started, while negotiating
+	muted   bool  // what is written is not XML: it is not for the tee
+	swallow bool  // the next write is dropped: its like was sent ahead
 
 	tee     *tee
 	account func(jid.JID) error
@@ -162,7 +169,7 @@ func (c *Conn) more() error {
 			return err
 		case ready:
 			if c.tee != nil {
-				c.tee.read(c.in.buf[c.in.r:c.in.vetted])
+				c.tee.read(c.in.fresh())
 			}
 			return nil
 		}
@@ -189,8 +196,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.swallow = false
 		return len(p), nil
 	}
-	c.begun = true
-	if c.tee != nil {
+	if c.failed != nil {
+		return 0, c.failed
+	}
+	c.writes++
+	if c.tee != nil && !c.muted {
 		c.tee.write(p)
 	}
 	if c.through.Load() { // since the lock was waited for
@@ -210,6 +220,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) swallowNext(yes bool) {
 	c.wmu.Lock()
 	c.swallow = yes
+	c.wmu.Unlock()
+}
+
+// mute keeps what is written from now on from the tee.
+func (c *Conn) mute() {
+	c.wmu.Lock()
+	c.muted = true
 	c.wmu.Unlock()
 }
 
@@ -235,12 +252,12 @@ func (c *Conn) flush() error {
 }
 
 func (c *Conn) release() error {
-	if len(c.held) == 0 {
-		return nil
+	if c.failed != nil || len(c.held) == 0 {
+		return c.failed
 	}
-	_, err := c.conn.Write(c.held)
+	_, c.failed = c.conn.Write(c.held)
 	c.held = c.held[:0]
-	return err
+	return c.failed
 }
 
 // Through flushes and ends the holding back, in all layers.
@@ -258,15 +275,22 @@ func (c *Conn) Through() error {
 }
 
 // Close sends what is held back, for at most five seconds, and closes the
-// connection.
+// connection. A flush that blocks is ended.
 func (c *Conn) Close() error {
-	// A write that blocks holds the lock: it must be ended, not waited for.
+	// A write that blocks holds the lock: it must be ended, not waited for, also
+	// below TLS, which wants to write on closing.
+	if b := c.below(); b != nil && !b.wmu.TryLock() {
+		_ = b.conn.Close()
+	} else if b != nil {
+		b.wmu.Unlock()
+	}
 	if c.wmu.TryLock() {
 		if len(c.held) > 0 && c.speakable() {
 			_ = c.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 			_ = c.release() // The peer may have gone: closing is all that is left.
 		}
 		c.held = nil
+		c.failed = cmp.Or(c.failed, net.ErrClosed)
 		c.wmu.Unlock()
 	}
 	return c.conn.Close()
@@ -288,13 +312,13 @@ func (c *Conn) CloseWrite() error {
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	if err := h.CloseWrite(); err != nil {
-		return err
-	}
+	// TLS leaves a deadline behind, in the past, that nothing held would survive.
 	if b := c.below(); b != nil {
-		return b.Flush()
+		if err := b.Through(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return h.CloseWrite()
 }
 
 // LocalAddr returns the local address of the connection below.

@@ -46,9 +46,9 @@ func (n *negotiation) fail(err error, claimed stream.Info) error {
 // be told.
 func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 	var (
-		se     stream.Error
-		syntax *xml.SyntaxError
-		base64 base64.CorruptInputError
+		se      stream.Error
+		syntax  *xml.SyntaxError
+		corrupt base64.CorruptInputError
 	)
 	in := &n.top.in
 	switch {
@@ -63,16 +63,18 @@ func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 	case errors.Is(err, context.Canceled):
 		se = stream.SystemShutdown
 	case errors.As(err, &se):
-		if errors.Is(se, stream.PolicyViolation) && n.tooSoon() {
+		// The stock negotiator says no more than that; limits of our own say more.
+		if bare, ok := err.(stream.Error); ok && errors.Is(bare, stream.PolicyViolation) && n.tooSoon() {
 			se = stream.NotAuthorized
 		}
-	case errors.As(err, &base64):
+	case errors.As(err, &corrupt):
 		se = stream.BadFormat
 	case claimed.To.String() != "" && !n.in.To.Equal(claimed.To):
 		se = stream.HostUnknown
+		n.in.To = claimed.To // the one that answers
 	case claimed.From.String() != "" && !n.in.From.Equal(claimed.From):
 		se = stream.InvalidFrom
-	case errors.Is(err, sasl.ErrAuthn), !n.authn && n.atAuth(), n.tooSoon():
+	case errors.Is(err, sasl.ErrAuthn), !n.authn && (n.atAuth() || n.tooSoon()):
 		se = stream.NotAuthorized
 	default:
 		se = stream.InternalServerError
@@ -80,16 +82,16 @@ func (n *negotiation) condition(err error, claimed stream.Info) *stream.Error {
 	return &se
 }
 
-// tooSoon reports whether the peer has sent something that only an
-// authenticated peer may send (RFC 6120 §4.9.3.12).
-// The stock negotiator calls that a policy violation.
+// tooSoon reports whether the peer has sent something that it may not send before
+// it has authenticated, or before a resource is bound (RFC 6120 §4.9.3.12 and §7.1).
 func (n *negotiation) tooSoon() bool {
-	if n.authn {
-		return false
-	}
 	switch n.top.in.scan.local() {
-	case "iq", "message", "presence", "bind", "stream":
-		return n.top.in.scan.depth > 0
+	case "iq", "message", "presence":
+		return true
+	case "bind":
+		return !n.authn
+	case "stream":
+		return !n.authn && n.top.in.scan.depth > 1
 	}
 	return false
 }
@@ -116,7 +118,7 @@ func (n *negotiation) hangUp(se *stream.Error) {
 		return
 	}
 	var b bytes.Buffer
-	if !n.top.began() {
+	if n.top.written() == 0 {
 		writeHeader(&b, header{ns: n.namespace(), from: n.in.To, id: rand.Text()})
 	}
 	if se != nil {
@@ -126,9 +128,10 @@ func (n *negotiation) hangUp(se *stream.Error) {
 	if _, err := n.top.Write(b.Bytes()); err != nil {
 		return
 	}
-	if n.flush() != nil || n.top.CloseWrite() != nil || n.flush() != nil {
+	if n.flush() != nil {
 		return
 	}
+	_ = n.top.CloseWrite() // Whatever comes of it, the peer is to hear the rest.
 	linger := time.AfterFunc(lingerTime, func() { _ = n.watch.conn.SetReadDeadline(past) })
 	defer linger.Stop()
 	_, _ = io.CopyN(io.Discard, n.top, lingerBytes) // What it is does not matter any more.
@@ -141,13 +144,6 @@ func (n *negotiation) flush() error {
 		err = errors.Join(err, c.Flush())
 	}
 	return err
-}
-
-// began reports whether a header was written on this stream.
-func (c *Conn) began() bool {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	return c.begun
 }
 
 func (n *negotiation) namespace() string {

@@ -33,9 +33,6 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 	if !n.server {
 		return raw, nil
 	}
-	if n.header == nil && n.cfg.Proactive || n.top.in.stopIdle {
-		n.header = bytes.Clone(raw)
-	}
 	tag, err := parseTag(raw)
 	if err != nil {
 		return raw, nil // The decoder will say it better.
@@ -43,6 +40,10 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 	changed := false
 	for i, a := range tag.Attr {
 		var j jid.JID
+		if a.Name.Space == "xmlns" && a.Value == "" {
+			// With encoding/xml the prefix would come to nothing, and x:to to to.
+			return nil, fmt.Errorf("pipelining: a prefix for no namespace: %w", stream.NotWellFormed)
+		}
 		if a.Name.Space == "" && (a.Name.Local == "to" || a.Name.Local == "from") {
 			if j, err = jid.Parse(a.Value); err != nil {
 				return nil, fmt.Errorf("pipelining: stream header: %w", stream.ImproperAddressing)
@@ -67,6 +68,9 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 	}
 	if changed {
 		raw = tag.bytes()
+	}
+	if n.cfg.Proactive || n.top.in.stopIdle {
+		n.header = bytes.Clone(raw)
 	}
 	return raw, nil
 }
@@ -99,6 +103,8 @@ func quotable(j jid.JID) bool { return !strings.ContainsAny(j.String(), `'"<>&`)
 // mellium v0.23.0 panics on it.
 func (c *Conn) errorInPlaceOfHeader() error {
 	rest := c.in
+	scan := *rest.scan
+	rest.scan = &scan
 	rest.head, rest.budget = nil, min(rest.budget, maxHeader)
 	rest.vetted = rest.seen
 	var se stream.Error
@@ -214,6 +220,7 @@ func (n *negotiation) answerAhead(t *tls.Conn) error {
 	}
 	in := &n.top.in
 	in.prepend(n.header)
+	n.header = nil
 	in.head = func(raw []byte) ([]byte, error) {
 		in.head = n.head
 		if raw, err = n.head(raw); err != nil {

@@ -25,6 +25,9 @@ const (
 	unlimited = math.MaxInt
 )
 
+// errHeader means that a peer will not come to the end of its header.
+var errHeader = fmt.Errorf("pipelining: stream header over %d bytes: %w", maxHeader, stream.PolicyViolation)
+
 // errIdle ends a server's wait for a feature that cannot come: see [input].
 var errIdle = errors.New("pipelining: nothing is left to be negotiated")
 
@@ -40,11 +43,11 @@ type input struct {
 	r, vetted, seen int
 
 	negotiating bool
-	scan        scanner
-	err         error // the scanner's, for when what came before is read
-	ended       bool  // the root has ended: what follows is dropped
-	eof         bool  // the connection has ended
-	budget      int   // how many bytes may still be taken off the connection
+	scan        *scanner // while negotiating
+	err         error    // the scanner's, for when what came before is read
+	ended       bool     // the root has ended: what follows is dropped
+	eof         bool     // the connection has ended
+	budget      int      // how many bytes may still be taken off the connection
 
 	// head weighs a complete stream header, and returns what the decoder is to
 	// see in its place.
@@ -59,15 +62,16 @@ type input struct {
 	record  bool // keep what is vetted
 	records []byte
 	replay  []byte // what the next stream begins with, again
+	stale   int    // how much of it is still to come
 }
 
 // restart begins a new stream with the bytes that are there.
 func (in *input) restart() {
-	in.negotiating, in.scan, in.ended = true, scanner{}, false
+	in.negotiating, in.scan, in.ended = true, new(scanner), false
 	in.err = nil
 	if in.replay != nil {
 		in.prepend(in.replay)
-		in.replay = nil
+		in.replay, in.stale = nil, len(in.replay)
 	}
 	in.vetted, in.seen = in.r, in.r
 	in.record, in.records = false, nil
@@ -75,7 +79,7 @@ func (in *input) restart() {
 
 // straight ends the vetting.
 func (in *input) straight() {
-	in.negotiating = false
+	in.negotiating, in.scan = false, nil
 	in.budget = unlimited
 	in.record, in.records = false, nil
 }
@@ -159,6 +163,14 @@ func (in *input) vet() (bool, error) {
 		return false, errIdle
 	}
 	for in.seen < len(in.buf) {
+		if in.scan.between(in.buf[in.seen]) {
+			if in.allow() {
+				return true, nil
+			}
+			in.seen++
+			in.r, in.vetted = in.seen, in.seen
+			continue
+		}
 		ev, err := in.scan.step(in.buf[in.seen])
 		if err != nil {
 			// What came before has its turn first, however it was cut up.
@@ -172,6 +184,9 @@ func (in *input) vet() (bool, error) {
 			continue
 		case evHead, evWhole:
 			in.ended = ev == evWhole
+			if in.seen-in.r > maxHeader {
+				return false, errHeader
+			}
 			if err := in.weigh(); err != nil {
 				return false, err
 			}
@@ -191,7 +206,7 @@ func (in *input) vet() (bool, error) {
 		}
 		// The header is weighed as a whole.
 		if in.seen-in.r > maxHeader {
-			return false, fmt.Errorf("pipelining: stream header over %d bytes: %w", maxHeader, stream.PolicyViolation)
+			return false, errHeader
 		}
 		return false, nil
 	}
@@ -199,6 +214,14 @@ func (in *input) vet() (bool, error) {
 		return true, nil
 	}
 	return false, in.err
+}
+
+// fresh returns what may be handed out and has not been before.
+func (in *input) fresh() []byte {
+	p := in.buf[in.r:in.vetted]
+	n := min(in.stale, len(p))
+	in.stale -= n
+	return p[n:]
 }
 
 // allow vets what was seen.

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 
 	"mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
@@ -29,8 +30,15 @@ func judge(err error) error {
 	case final(err):
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrMispredicted, err)
+	return fmt.Errorf("%w: %w", ErrMispredicted, within{err})
 }
+
+// within is an error inside of another one of this package, which has the prefix
+// already.
+type within struct{ error }
+
+func (w within) Error() string { return strings.TrimPrefix(w.error.Error(), "pipelining: ") }
+func (w within) Unwrap() error { return w.error }
 
 // final reports whether no plan could have made a difference.
 func final(err error) bool {

@@ -55,7 +55,8 @@ var (
 // Config configures [Negotiator].
 // The zero value is ready for use.
 type Config struct {
-	// Timeout limits the whole negotiation.
+	// Timeout limits the whole negotiation, but for the few seconds that a server
+	// allows itself to end one that has failed.
 	// If it is zero, it is DefaultTimeout; if it is negative, only the context
 	// limits a negotiation.
 	Timeout time.Duration
@@ -113,7 +114,10 @@ type Config struct {
 // One Negotiator may negotiate any number of sessions if inner may.
 // What [xmpp.NewNegotiator] returns may not: it is good for one session at a
 // time (mellium v0.23.0). See [NewNegotiator].
-// Negotiator must not be used over WebSocket.
+//
+// The session must be created over a [net.Conn] whose deadlines work, and not over
+// WebSocket.
+// The context that inner and its features get ends with the negotiation.
 func Negotiator(inner xmpp.Negotiator, cfg Config) xmpp.Negotiator {
 	return negotiator(func() xmpp.Negotiator { return inner }, cfg)
 }
@@ -123,7 +127,11 @@ func Negotiator(inner xmpp.Negotiator, cfg Config) xmpp.Negotiator {
 // sessions at once.
 //
 // Config is called as there: with a nil session first, and then for each stream.
+// It must not be nil, and is called concurrently if sessions are negotiated so.
 func NewNegotiator(config func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig, cfg Config) xmpp.Negotiator {
+	if config == nil {
+		panic("pipelining: NewNegotiator needs a function")
+	}
 	return negotiator(func() xmpp.Negotiator { return xmpp.NewNegotiator(config) }, cfg)
 }
 
@@ -186,6 +194,7 @@ func begin(ctx context.Context, inner xmpp.Negotiator, cfg Config, s *xmpp.Sessi
 		top.in.budget = limit
 	}
 	n.restart()
+	top.in.stopIdle = n.authn && n.server && n.s2s
 	return n
 }
 
@@ -215,19 +224,39 @@ func (n *negotiation) ascend(top *Conn) {
 // restart expects a new stream.
 func (n *negotiation) restart() {
 	n.top.in.restart()
-	n.top.wmu.Lock()
-	n.top.begun = false
-	n.top.wmu.Unlock()
+	n.top.beginAnew(true)
+}
+
+// beginAnew notes, if yes, that what is written next is a stream of its own.
+func (c *Conn) beginAnew(yes bool) {
+	c.wmu.Lock()
+	if yes {
+		c.writes = 0
+	}
+	c.wmu.Unlock()
 }
 
 // step lets the inner negotiator go on, on one stream.
 func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
 	n.in, n.out = in, out
+	returned := false
+	defer func() {
+		if !returned {
+			_ = n.watch.stop() // A panic that may be recovered from.
+		}
+	}()
+	mask, rw, err := n.advance(in, out, s)
+	returned = true
+	return mask, rw, err
+}
+
+// advance is step, less what is for all ways out of it.
+func (n *negotiation) advance(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
 	if n.idle != nil {
 		return n.resume(s)
 	}
 	claimed := *in
-	if n.server && n.s2s {
+	if n.server && n.s2s && !n.top.in.scan.begun && n.top.in.r == n.top.in.vetted {
 		// The stock negotiator wants to know before the header whom it is from.
 		if err := n.top.more(); err != nil {
 			return 0, nil, n.fail(err, claimed)
@@ -247,20 +276,19 @@ func (n *negotiation) step(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionS
 	if n.authn = n.authn || (mask|s.State())&xmpp.Authn != 0; n.authn {
 		n.top.in.budget = unlimited
 	}
-	if rw != nil && !n.server && !n.authn {
-		// A stock client takes a list of optional features for the end, and is
-		// ready as soon as it has begun STARTTLS if that is not required.
+	if rw != nil && !n.authn {
+		// A stock negotiator takes a list of optional features for the end, and is
+		// ready as soon as STARTTLS has begun if that is not required.
 		mask &^= xmpp.Ready
 	}
-	ready := mask&xmpp.Ready != 0
-	if rw == nil && !ready {
-		return mask, nil, nil
-	}
 	if err := n.known(); err != nil {
+		n.top.beginAnew(rw != nil)
 		return mask, nil, n.fail(err, claimed)
 	}
+	ready := mask&xmpp.Ready != 0
 	if rw != nil {
 		if rw, err = n.renew(rw, first); err != nil {
+			n.top.beginAnew(true)
 			return mask, nil, n.fail(err, claimed)
 		}
 	}
@@ -294,6 +322,7 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 		return nil, err
 	}
 	ahead := len(n.top.in.buf) > n.top.in.r
+	risen := rw != io.ReadWriter(n.top)
 	if rw != io.ReadWriter(n.top) {
 		n.ascend(asConn(rw, n.top))
 	}
@@ -303,7 +332,7 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 		n.in.From, n.out.To = n.claimed, n.claimed
 	}
 	n.top.in.stopIdle = n.authn && n.server && n.s2s
-	if t, ok := n.top.conn.(*tls.Conn); ok && n.cfg.Proactive && n.server && ahead && n.header != nil {
+	if t, ok := n.top.conn.(*tls.Conn); ok && risen && n.cfg.Proactive && n.server && ahead && n.header != nil {
 		if err := n.answerAhead(t); err != nil {
 			return nil, err
 		}
@@ -343,11 +372,16 @@ func (l layer) Close() error {
 
 func (l layer) ConnectionState() tls.ConnectionState { return l.prev.ConnectionState() }
 
-// used reports whether anything was read or written since the stream began.
-func (c *Conn) used() bool {
+// written returns how often the stream was written to.
+func (c *Conn) written() int {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	return c.begun || c.in.scan.begun
+	return c.writes
+}
+
+// used reports whether anything was read or written since the stream began.
+func (c *Conn) used() bool {
+	return c.written() > 0 || c.in.scan.begun
 }
 
 // endElement reads to the end of the child of the root that is being read.
@@ -384,6 +418,7 @@ func (n *negotiation) trapped(s *xmpp.Session) bool {
 	if n.server || n.s2s || !n.authn || n.preset || !Advertised(s) {
 		return false
 	}
+	// Whoever binds, by whatever feature, writes more than a header.
 	_, offered := s.Feature(nsBind)
-	return !offered && s.LocalAddr().Equal(n.origin)
+	return !offered && s.LocalAddr().Equal(n.origin) && n.top.written() <= 1
 }

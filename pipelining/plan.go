@@ -113,13 +113,13 @@ type ClientConfig struct {
 	// Timeout limits the whole negotiation, as in [Config].
 	Timeout time.Duration
 
-	// AnswerTimeout is how long the server may be silent while an answer to what
-	// was sent ahead is due; then the error is ErrMispredicted.
-	// If it is zero, it is DefaultAnswerTimeout.
+	// AnswerTimeout is how long the server may take for each answer to what was
+	// sent ahead; then the error is ErrMispredicted.
+	// If it is not positive, it is DefaultAnswerTimeout.
 	AnswerTimeout time.Duration
 
 	// Pace is the moment that [Paced] lets pass.
-	// If it is zero, it is DefaultPace.
+	// If it is not positive, it is DefaultPace.
 	Pace time.Duration
 
 	// TeeIn and TeeOut get a copy of the XML, as in [Config].
@@ -138,15 +138,17 @@ var (
 	// connection whose peer is not verified. Nothing was sent.
 	ErrUnverifiedTLS = errors.New("pipelining: the peer of the TLS connection is not verified")
 
-	// ErrUnproven means that the server accepted the credentials but could not
-	// prove that it knows them: it is not the server that it claims to be.
+	// ErrUnproven means that the server did not keep its side of the mechanism: its
+	// challenge makes no sense, or it accepted without the proof that it knows
+	// the account. It is not the server that it claims to be, or broken.
 	ErrUnproven = errors.New("pipelining: the server did not prove that it knows the account")
 
 	// ErrNotAuthenticated means that the server offers nothing to authenticate
 	// with, as if that were not needed.
 	ErrNotAuthenticated = errors.New("pipelining: the server does not ask who the client is")
 
-	// ErrNoMechanism means that the configuration has no SASL mechanism.
+	// ErrNoMechanism means that the configuration has no SASL mechanism, or step
+	// by step, none that the server offers.
 	ErrNoMechanism = errors.New("pipelining: no SASL mechanism may be used")
 )
 

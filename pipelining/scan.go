@@ -5,9 +5,20 @@
 package pipelining
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 
 	"mellium.im/xmpp/stream"
+)
+
+const (
+	// maxDeclaration bounds <?xml … ?>, in which little can be said.
+	maxDeclaration = 128
+
+	// maxAttributes bounds the attributes of a tag that must differ from each
+	// other. What a negotiation consists of has a handful.
+	maxAttributes = 64
 )
 
 // An event is what one byte means for the structure of a stream.
@@ -36,11 +47,11 @@ const (
 // A scanner follows one XML stream byte by byte, as far as it must be known
 // where the children of the root begin and end.
 //
-// It decides nothing that an XML parser decides: names, namespaces and
-// well-formedness are left to encoding/xml, which reads the same bytes behind
-// it.
-// Comments, declarations and processing instructions, which a stream must not
-// contain, end here (RFC 6120 §11.1).
+// It also refuses what a stream must not contain (RFC 6120 §11.1) and
+// encoding/xml does not tell from errors or does not see: comments,
+// declarations, instructions, entities, and an attribute that stands twice.
+// Everything else, well-formedness included, is left to encoding/xml, which
+// reads the same bytes behind it.
 type scanner struct {
 	state   lexState
 	begun   bool // a declaration or the root has begun
@@ -48,12 +59,19 @@ type scanner struct {
 	empty   bool // the tag's last byte was '/'
 	quote   byte
 	depth   int
+	nmark   int // how much of ]]> or <![CDATA[ has been seen
 
-	nmark int // how much of ?>, ]]> or <![CDATA[ has been seen
+	decl []byte // the declaration, without <?
 
 	name  [24]byte // local name of the last tag at depth 0 or 1
 	nname int
-	named bool
+	named bool // the tag's name is complete
+
+	attrs  []byte // names of the tag's attributes, each between two spaces
+	nattrs int
+
+	ref  [8]byte // a reference, without & and ;
+	nref int     // its length and one, or 0 outside of references
 }
 
 // cdata is what follows '<' at the start of a CDATA section.
@@ -61,10 +79,23 @@ const cdata = "![CDATA["
 
 // local returns the local name of the last start tag of the root or of one of
 // its children, cut off after 24 bytes.
-func (s *scanner) local() string { return string(s.name[:s.nname]) }
+func (s *scanner) local() string {
+	if s == nil {
+		return ""
+	}
+	return string(s.name[:s.nname])
+}
 
 // outside reports whether the next byte belongs to no child of the root.
 func (s *scanner) outside() bool { return s.depth <= 1 && s.state == inText }
+
+// between reports whether b is white space between two features, which the stock
+// negotiator does not accept in their list.
+func (s *scanner) between(b byte) bool {
+	return s.depth == 2 && s.state == inText && isSpace(b) && s.local() == "features"
+}
+
+func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\n' }
 
 // step reads one byte.
 func (s *scanner) step(b byte) (event, error) {
@@ -75,19 +106,14 @@ func (s *scanner) step(b byte) (event, error) {
 		return s.open(b)
 	case inTag:
 		return s.tag(b)
+	case inDecl:
+		return s.declaration(b)
 	case inQuote:
 		if b == s.quote {
 			s.state = inTag
+			return evNone, nil
 		}
-	case inDecl:
-		if b == '>' && s.nmark == 1 {
-			s.state = inText
-		}
-		s.nmark = 0
-		if b == '?' {
-			s.nmark = 1
-		}
-		return evSkip, nil
+		return evNone, s.reference(b)
 	case inCDATA:
 		switch {
 		case b == ']' && s.nmark < 2:
@@ -104,9 +130,10 @@ func (s *scanner) step(b byte) (event, error) {
 func (s *scanner) text(b byte) (event, error) {
 	switch {
 	case b == '<':
-		s.state, s.closing, s.empty, s.nmark = inOpen, false, false, 0
+		s.state, s.closing, s.empty, s.nmark, s.nref = inOpen, false, false, 0, 0
 	case s.depth > 1:
-	case b == ' ' || b == '\t' || b == '\r' || b == '\n':
+		return evNone, s.reference(b)
+	case isSpace(b):
 		return evSkip, nil
 	case s.depth == 0:
 		return evNone, fmt.Errorf("pipelining: the stream does not begin with a tag: %w", stream.NotWellFormed)
@@ -135,14 +162,14 @@ func (s *scanner) open(b byte) (event, error) {
 		return evSkip, nil
 	}
 	s.begun, s.state = true, inTag
-	if s.depth <= 1 && b != '/' {
-		s.nname, s.named = 0, false
-	} else {
-		s.named = true
-	}
+	s.attrs, s.nattrs = s.attrs[:0], 0
+	s.named = b == '/' || s.depth > 1
 	if b == '/' {
 		s.closing = true
 		return evNone, nil
+	}
+	if !s.named {
+		s.nname = 0
 	}
 	return s.tag(b)
 }
@@ -150,22 +177,93 @@ func (s *scanner) open(b byte) (event, error) {
 func (s *scanner) tag(b byte) (event, error) {
 	switch {
 	case b == '\'' || b == '"':
-		s.state, s.quote, s.named, s.empty = inQuote, b, true, false
+		s.state, s.quote, s.named, s.empty, s.nref = inQuote, b, true, false, 0
 		return evNone, nil
 	case b == '>':
 		s.state = inText
 		return s.end(), nil
-	case b == '/' || b == ' ' || b == '\t' || b == '\r' || b == '\n':
+	case b == '=':
+		return evNone, s.attribute()
+	case b == '/' || isSpace(b):
 		s.named = true
-	case s.named:
-	case b == ':':
-		s.nname = 0
-	case s.nname < len(s.name):
-		s.name[s.nname] = b
-		s.nname++
+		if n := len(s.attrs); n > 0 && s.attrs[n-1] != ' ' || n == 0 {
+			s.attrs = append(s.attrs, ' ')
+		}
+	default:
+		s.attrs = append(s.attrs, b)
+		switch {
+		case s.named:
+		case b == ':':
+			s.nname = 0
+		case s.nname < len(s.name):
+			s.name[s.nname] = b
+			s.nname++
+		}
 	}
 	s.empty = b == '/'
 	return evNone, nil
+}
+
+// attribute weighs an attribute whose name is complete: it is the last in attrs.
+func (s *scanner) attribute() error {
+	s.empty = false
+	if n := len(s.attrs); n == 0 || s.attrs[n-1] != ' ' {
+		s.attrs = append(s.attrs, ' ')
+	}
+	begin := bytes.LastIndexByte(s.attrs[:len(s.attrs)-1], ' ')
+	if begin < 0 {
+		return nil // No name: not for the scanner to say.
+	}
+	if s.nattrs++; s.nattrs > maxAttributes {
+		return fmt.Errorf("pipelining: a tag with more than %d attributes: %w", maxAttributes, stream.PolicyViolation)
+	}
+	if bytes.Contains(s.attrs[:begin+1], s.attrs[begin:]) {
+		return fmt.Errorf("pipelining: an attribute stands twice: %w", stream.NotWellFormed)
+	}
+	return nil
+}
+
+// reference reads a byte of text. Only what XML itself defines may be referred
+// to, as there is nothing to define more in.
+func (s *scanner) reference(b byte) error {
+	switch {
+	case b == '&':
+		s.nref = 1
+	case s.nref == 0:
+	case b == ';':
+		name := string(s.ref[:min(s.nref-1, len(s.ref))])
+		s.nref = 0
+		switch {
+		case strings.HasPrefix(name, "#"), name == "lt", name == "gt", name == "amp", name == "apos", name == "quot":
+		default:
+			return fmt.Errorf("pipelining: entity in the stream: %w", stream.RestrictedXML)
+		}
+	case s.nref <= len(s.ref):
+		s.ref[s.nref-1] = b
+		s.nref++
+	}
+	return nil
+}
+
+// declaration reads <?xml … ?>, which is dropped.
+func (s *scanner) declaration(b byte) (event, error) {
+	s.decl = append(s.decl, b)
+	if len(s.decl) > maxDeclaration {
+		return evNone, fmt.Errorf("pipelining: XML declaration over %d bytes: %w", maxDeclaration, stream.PolicyViolation)
+	}
+	text, ended := strings.CutSuffix(string(s.decl), "?>")
+	if !ended {
+		return evSkip, nil
+	}
+	s.state = inText
+	name, rest, _ := strings.Cut(text, " ")
+	if name != "xml" {
+		return evNone, fmt.Errorf("pipelining: processing instruction in the stream: %w", stream.RestrictedXML)
+	}
+	if _, encoding, ok := strings.Cut(rest, "encoding"); ok && !strings.EqualFold(strings.Trim(encoding, "= \t\r\n'\""), "UTF-8") {
+		return evNone, fmt.Errorf("pipelining: the stream is not in UTF-8: %w", stream.UnsupportedEncoding)
+	}
+	return evSkip, nil
 }
 
 // end weighs a tag that is complete.

@@ -8,9 +8,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/stream"
@@ -29,6 +31,7 @@ func (c *client) startTLS(ctx context.Context, s *xmpp.Session, conn *Conn) (xmp
 		return 0, nil, err
 	}
 	c.await(conn)
+	conn.mute()
 	t := tls.Client(conn, c.cfg.tls(s))
 	// The first thing that TLS reads is behind <proceed/>.
 	conn.prelude = func() error { return c.proceed(conn) }
@@ -108,7 +111,23 @@ func (cfg ClientConfig) tls(s *xmpp.Session) *tls.Config {
 			c.ServerName = s.RemoteAddr().Domainpart()
 		}
 	}
+	// A refusal of the caller's is final, and must be told from everything else
+	// that ends a handshake.
+	if check := c.VerifyConnection; check != nil {
+		c.VerifyConnection = func(state tls.ConnectionState) error { return refused(check(state)) }
+	}
+	if check := c.VerifyPeerCertificate; check != nil {
+		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) error { return refused(check(raw, chains)) }
+	}
 	return c
+}
+
+// refused returns err, if any, as an ErrUnverifiedTLS.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnverifiedTLS, err)
 }
 
 // verify decides whether credentials may be sent on s.
@@ -119,15 +138,29 @@ func (cfg ClientConfig) verify(s *xmpp.Session) error {
 	switch {
 	case s.State()&xmpp.Secure == 0:
 		return fmt.Errorf("%w: there is none", ErrUnverifiedTLS)
+	case state.Version == 0 && !hasTLS(s.Conn()):
+		return nil
 	case state.Version == 0:
-		return nil
+		return fmt.Errorf("%w: its handshake has not happened", ErrUnverifiedTLS)
 	case cfg.VerifyTLS != nil:
-		if err := cfg.VerifyTLS(state); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnverifiedTLS, err)
-		}
-		return nil
+		return refused(cfg.VerifyTLS(state))
 	case len(state.VerifiedChains) == 0:
 		return ErrUnverifiedTLS
 	}
 	return nil
+}
+
+// hasTLS reports whether there is, or is to be, TLS below c.
+func hasTLS(c net.Conn) bool {
+	for {
+		switch below := c.(type) {
+		case *Conn:
+			c = below.conn
+		case layer:
+			c = below.prev
+		default:
+			_, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+			return ok
+		}
+	}
 }

@@ -10,13 +10,14 @@ import (
 	"io"
 
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stream"
 )
 
 // informational returns all features that are known, so that they are parsed and
 // none is negotiated.
 func (cfg ClientConfig) informational() []xmpp.StreamFeature {
-	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder)}
+	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder, jid.JID{})}
 	for _, f := range cfg.Features {
 		if f.Name.Space != nsTLS {
 			features = append(features, f)
@@ -40,7 +41,7 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 	}
 	features := []xmpp.StreamFeature{StreamFeature(), starttls, cfg.sasl()}
 	if s.State()&xmpp.S2S == 0 {
-		features = append(features, feature(cfg.Binder))
+		features = append(features, feature(cfg.Binder, s.LocalAddr()))
 	}
 	return cfg.stock(append(features, cfg.Features...))
 }
@@ -55,9 +56,21 @@ func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
 // goOn negotiates step by step.
 func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
 	conn.swallowNext(c.replayed)
+	if s.LocalAddr().Equal(c.origin) {
+		// A header is from an account, and some servers answer to no more than that.
+		in.To, out.From = c.origin.Bare(), c.origin.Bare()
+		defer func() {
+			if s.LocalAddr().Equal(c.origin.Bare()) {
+				in.To, out.From = c.origin, c.origin
+			}
+		}()
+	}
 	mask, rw, cache, err := c.lockstep(ctx, in, out, s, c.cache)
 	c.cache = cache
-	if err != nil && c.replayed {
+	switch {
+	case err != nil && nothingKnown(s, conn):
+		mask, err = xmpp.Ready, nil
+	case err != nil && c.replayed:
 		err = judge(err) // The server does not let a client try again.
 	}
 	c.replayed = false
@@ -77,4 +90,11 @@ func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState) error {
 		return ErrNotBound
 	}
 	return nil
+}
+
+// nothingKnown reports whether an error of the stock negotiator is about a list of
+// which it knows nothing. Between servers nothing is needed either.
+func nothingKnown(s *xmpp.Session, conn *Conn) bool {
+	const authenticated = xmpp.S2S | xmpp.Authn
+	return s.State()&authenticated == authenticated && conn.in.scan.local() == "features" && conn.in.scan.outside()
 }

@@ -6,6 +6,7 @@ package pipelining
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -53,7 +54,9 @@ func (w *watch) interrupt() {
 	t := time.NewTicker(insist)
 	defer t.Stop()
 	for {
-		_ = w.conn.SetDeadline(past) // A closed connection blocks nobody.
+		if errors.Is(w.conn.SetDeadline(past), net.ErrClosed) {
+			return // It blocks nobody any more.
+		}
 		select {
 		case <-w.done:
 			_ = w.conn.SetDeadline(time.Time{})
@@ -73,7 +76,10 @@ func (w *watch) stop() error {
 	if !w.unhook() {
 		close(w.done)
 		<-w.ended
-		w.err = fmt.Errorf("pipelining: negotiation ended: %w", context.Cause(w.ctx))
+		w.err = fmt.Errorf("pipelining: negotiation ended: %w", w.ctx.Err())
+		if cause := context.Cause(w.ctx); !errors.Is(cause, w.ctx.Err()) {
+			w.err = fmt.Errorf("%w: %w", w.err, cause)
+		}
 	}
 	w.cancel()
 	return w.err
