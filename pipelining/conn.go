@@ -26,6 +26,9 @@ const (
 	// It is far above any honest flight; beyond it, holding on gains nothing.
 	holdSize = 64 << 10
 
+	// heldSize is what a flight commonly takes.
+	heldSize = 1536
+
 	// closeTimeout bounds the last words of a Close to a peer that does not read.
 	closeTimeout = 5 * time.Second
 )
@@ -205,6 +208,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	if c.through.Load() { // since the lock was waited for
 		return c.conn.Write(p)
+	}
+	if c.held == nil {
+		c.held = make([]byte, 0, max(heldSize, len(p)))
 	}
 	c.held = append(c.held, p...)
 	if len(c.held) < holdSize {

@@ -33,6 +33,67 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 	if !n.server {
 		return raw, nil
 	}
+	if !n.plain(raw) {
+		var err error
+		if raw, err = n.weigh(raw); err != nil {
+			return nil, err
+		}
+	}
+	if n.account.String() != "" {
+		// Once the header is answered, the remote address is the account again.
+		n.top.in.next = n.pin
+	}
+	if n.cfg.Proactive || n.top.in.stopIdle {
+		n.header = bytes.Clone(raw)
+	}
+	return raw, nil
+}
+
+// plain reports whether there is nothing in a header that has to be looked at
+// closely, which is so for what nearly all peers send, and costs little to see.
+func (n *negotiation) plain(raw []byte) bool {
+	if n.s2s {
+		return false
+	}
+	for _, b := range raw {
+		if b == '&' || b >= 0x80 {
+			return false // It may stand for anything.
+		}
+	}
+	rest := raw
+	for {
+		eq := bytes.IndexByte(rest, '=')
+		if eq < 0 {
+			return true
+		}
+		name := rest[:eq]
+		if i := bytes.LastIndexAny(name, " \t\r\n"); i < 0 || i+1 == eq {
+			return false
+		} else {
+			name = name[i+1:]
+		}
+		if rest = rest[eq+1:]; len(rest) == 0 || rest[0] != '\'' && rest[0] != '"' {
+			return false
+		}
+		end := bytes.IndexByte(rest[1:], rest[0])
+		if end < 0 {
+			return false
+		}
+		value := rest[1 : 1+end]
+		rest = rest[end+2:]
+		switch {
+		case bytes.ContainsAny(value, `'"<>`):
+			return false
+		case len(value) == 0 && bytes.HasPrefix(name, []byte("xmlns:")):
+			return false
+		case string(name) == "from" && n.account.String() != "" && string(value) != n.claimed.String():
+			return false
+		}
+	}
+}
+
+// weigh looks at a header closely.
+func (n *negotiation) weigh(raw []byte) ([]byte, error) {
 	tag, err := parseTag(raw)
 	if err != nil {
 		return raw, nil // The decoder will say it better.
@@ -62,15 +123,8 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 			tag.Attr[i].Value = j.String()
 		}
 	}
-	if n.account.String() != "" {
-		// Once the header is answered, the remote address is the account again.
-		n.top.in.next = n.pin
-	}
 	if changed {
 		raw = tag.bytes()
-	}
-	if n.cfg.Proactive || n.top.in.stopIdle {
-		n.header = bytes.Clone(raw)
 	}
 	return raw, nil
 }

@@ -67,7 +67,11 @@ type input struct {
 
 // restart begins a new stream with the bytes that are there.
 func (in *input) restart() {
-	in.negotiating, in.scan, in.ended = true, new(scanner), false
+	if in.scan == nil {
+		in.scan = new(scanner)
+	}
+	in.scan.reset()
+	in.negotiating, in.ended = true, false
 	in.err = nil
 	if in.replay != nil {
 		in.prepend(in.replay)

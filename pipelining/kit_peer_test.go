@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"io"
 	"net"
@@ -289,4 +290,9 @@ func (h host) visit(t testing.TB, talk func(p *peer)) *visit {
 	}
 	v.Heard, v.Decided, v.Read = p.all(), d.list, int(conn.n.Load())
 	return v
+}
+
+// refuseAll refuses all certificates.
+func refuseAll(err error) func([][]byte, [][]*x509.Certificate) error {
+	return func([][]byte, [][]*x509.Certificate) error { return err }
 }

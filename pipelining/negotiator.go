@@ -140,6 +140,9 @@ func negotiator(inner func() xmpp.Negotiator, cfg Config) xmpp.Negotiator {
 		n, ok := data.(*negotiation)
 		if !ok {
 			n = begin(ctx, inner(), cfg, s)
+			if s.Conn() == net.Conn(n.top) {
+				return n.secured(), nil, n, nil // The session reads from it already.
+			}
 			return n.secured(), n.top, n, nil
 		}
 		mask, rw, err := n.step(in, out, s)
@@ -211,7 +214,7 @@ func (n *negotiation) ascend(top *Conn) {
 	if n.top != nil && n.top != top {
 		top.tee, n.top.tee = n.top.tee, nil
 		top.in.budget = n.top.in.budget
-		n.top.in.head, n.top.account = nil, nil
+		n.top.in.head, n.top.account, n.top.in.scan = nil, nil, nil
 		n.lower = append(n.lower, n.top)
 	}
 	n.top = top

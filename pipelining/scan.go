@@ -16,9 +16,9 @@ const (
 	// maxDeclaration bounds <?xml … ?>, in which little can be said.
 	maxDeclaration = 128
 
-	// maxAttributes bounds the attributes of a tag that must differ from each
-	// other. What a negotiation consists of has a handful.
-	maxAttributes = 64
+	// maxAttributes bounds the names of a tag's attributes, in bytes all together.
+	// What a negotiation consists of has a handful.
+	maxAttributes = 512
 )
 
 // An event is what one byte means for the structure of a stream.
@@ -61,14 +61,14 @@ type scanner struct {
 	depth   int
 	nmark   int // how much of ]]> or <![CDATA[ has been seen
 
-	decl []byte // the declaration, without <?
+	named  bool // the tag's name is complete
+	nname  int
+	nattrs int // how much of attrs there is
+	ndecl  int
 
-	name  [24]byte // local name of the last tag at depth 0 or 1
-	nname int
-	named bool // the tag's name is complete
-
-	attrs  []byte // names of the tag's attributes, each between two spaces
-	nattrs int
+	name  [24]byte             // local name of the last tag at depth 0 or 1
+	attrs [maxAttributes]byte  // names of the tag's attributes, each between two spaces
+	decl  [maxDeclaration]byte // the declaration, without <?
 
 	ref  [8]byte // a reference, without & and ;
 	nref int     // its length and one, or 0 outside of references
@@ -86,13 +86,18 @@ func (s *scanner) local() string {
 	return string(s.name[:s.nname])
 }
 
+// reset makes s what it was in the beginning.
+func (s *scanner) reset() {
+	s.state, s.begun, s.depth, s.nname, s.ndecl = inText, false, 0, 0, 0
+}
+
 // outside reports whether the next byte belongs to no child of the root.
 func (s *scanner) outside() bool { return s.depth <= 1 && s.state == inText }
 
 // between reports whether b is white space between two features, which the stock
 // negotiator does not accept in their list.
 func (s *scanner) between(b byte) bool {
-	return s.depth == 2 && s.state == inText && isSpace(b) && s.local() == "features"
+	return s.depth == 2 && s.state == inText && isSpace(b) && string(s.name[:s.nname]) == "features"
 }
 
 func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\n' }
@@ -162,7 +167,7 @@ func (s *scanner) open(b byte) (event, error) {
 		return evSkip, nil
 	}
 	s.begun, s.state = true, inTag
-	s.attrs, s.nattrs = s.attrs[:0], 0
+	s.nattrs = 0
 	s.named = b == '/' || s.depth > 1
 	if b == '/' {
 		s.closing = true
@@ -186,11 +191,13 @@ func (s *scanner) tag(b byte) (event, error) {
 		return evNone, s.attribute()
 	case b == '/' || isSpace(b):
 		s.named = true
-		if n := len(s.attrs); n > 0 && s.attrs[n-1] != ' ' || n == 0 {
-			s.attrs = append(s.attrs, ' ')
+		if err := s.attr(' '); err != nil {
+			return evNone, err
 		}
 	default:
-		s.attrs = append(s.attrs, b)
+		if err := s.attr(b); err != nil {
+			return evNone, err
+		}
 		switch {
 		case s.named:
 		case b == ':':
@@ -204,20 +211,28 @@ func (s *scanner) tag(b byte) (event, error) {
 	return evNone, nil
 }
 
+// attr notes a byte of the tag outside of its values. Spaces are noted once.
+func (s *scanner) attr(b byte) error {
+	if b == ' ' && s.nattrs > 0 && s.attrs[s.nattrs-1] == ' ' {
+		return nil
+	}
+	if s.nattrs == len(s.attrs) {
+		return fmt.Errorf("pipelining: a tag with over %d bytes of names: %w", maxAttributes, stream.PolicyViolation)
+	}
+	s.attrs[s.nattrs] = b
+	s.nattrs++
+	return nil
+}
+
 // attribute weighs an attribute whose name is complete: it is the last in attrs.
 func (s *scanner) attribute() error {
 	s.empty = false
-	if n := len(s.attrs); n == 0 || s.attrs[n-1] != ' ' {
-		s.attrs = append(s.attrs, ' ')
+	if err := s.attr(' '); err != nil {
+		return err
 	}
-	begin := bytes.LastIndexByte(s.attrs[:len(s.attrs)-1], ' ')
-	if begin < 0 {
-		return nil // No name: not for the scanner to say.
-	}
-	if s.nattrs++; s.nattrs > maxAttributes {
-		return fmt.Errorf("pipelining: a tag with more than %d attributes: %w", maxAttributes, stream.PolicyViolation)
-	}
-	if bytes.Contains(s.attrs[:begin+1], s.attrs[begin:]) {
+	attrs := s.attrs[:s.nattrs]
+	begin := bytes.LastIndexByte(attrs[:len(attrs)-1], ' ')
+	if begin >= 0 && bytes.Contains(attrs[:begin+1], attrs[begin:]) {
 		return fmt.Errorf("pipelining: an attribute stands twice: %w", stream.NotWellFormed)
 	}
 	return nil
@@ -247,20 +262,22 @@ func (s *scanner) reference(b byte) error {
 
 // declaration reads <?xml … ?>, which is dropped.
 func (s *scanner) declaration(b byte) (event, error) {
-	s.decl = append(s.decl, b)
-	if len(s.decl) > maxDeclaration {
+	if s.ndecl == len(s.decl) {
 		return evNone, fmt.Errorf("pipelining: XML declaration over %d bytes: %w", maxDeclaration, stream.PolicyViolation)
 	}
-	text, ended := strings.CutSuffix(string(s.decl), "?>")
+	s.decl[s.ndecl] = b
+	s.ndecl++
+	text, ended := bytes.CutSuffix(s.decl[:s.ndecl], []byte("?>"))
 	if !ended {
 		return evSkip, nil
 	}
 	s.state = inText
-	name, rest, _ := strings.Cut(text, " ")
-	if name != "xml" {
+	name, rest, _ := bytes.Cut(text, []byte(" "))
+	if string(name) != "xml" {
 		return evNone, fmt.Errorf("pipelining: processing instruction in the stream: %w", stream.RestrictedXML)
 	}
-	if _, encoding, ok := strings.Cut(rest, "encoding"); ok && !strings.EqualFold(strings.Trim(encoding, "= \t\r\n'\""), "UTF-8") {
+	_, encoding, ok := bytes.Cut(rest, []byte("encoding"))
+	if ok && !bytes.EqualFold(bytes.Trim(encoding, "= \t\r\n'\""), []byte("UTF-8")) {
 		return evNone, fmt.Errorf("pipelining: the stream is not in UTF-8: %w", stream.UnsupportedEncoding)
 	}
 	return evSkip, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type watch struct {
 	cancel context.CancelFunc
 	conn   net.Conn
 	unhook func() bool
-	done   chan struct{} // closed by stop
-	ended  chan struct{} // closed when the watch has let go of conn
+	done   chan struct{}  // closed by stop
+	ended  sync.WaitGroup // until the watch has let go of conn
 
 	stopped bool
 	err     error
@@ -39,7 +40,8 @@ type watch struct {
 // newWatch watches over conn until stop is called. If limit is positive, the
 // negotiation ends when it has passed.
 func newWatch(ctx context.Context, limit time.Duration, conn net.Conn) *watch {
-	w := &watch{conn: conn, done: make(chan struct{}), ended: make(chan struct{})}
+	w := &watch{conn: conn, done: make(chan struct{})}
+	w.ended.Add(1)
 	if limit > 0 {
 		w.ctx, w.cancel = context.WithTimeout(ctx, limit)
 	} else {
@@ -50,7 +52,7 @@ func newWatch(ctx context.Context, limit time.Duration, conn net.Conn) *watch {
 }
 
 func (w *watch) interrupt() {
-	defer close(w.ended)
+	defer w.ended.Done()
 	t := time.NewTicker(insist)
 	defer t.Stop()
 	for {
@@ -75,7 +77,7 @@ func (w *watch) stop() error {
 	w.stopped = true
 	if !w.unhook() {
 		close(w.done)
-		<-w.ended
+		w.ended.Wait()
 		w.err = fmt.Errorf("pipelining: negotiation ended: %w", w.ctx.Err())
 		if cause := context.Cause(w.ctx); !errors.Is(cause, w.ctx.Err()) {
 			w.err = fmt.Errorf("%w: %w", w.err, cause)
