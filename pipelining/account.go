@@ -62,13 +62,14 @@ func (n *negotiation) authenticated(account jid.JID) error {
 	switch {
 	case account.Domainpart() == "":
 		return errors.New("pipelining: the account that authenticated has no domain")
-	case n.account.String() != "" && !n.account.Equal(account.Bare()):
+	case n.pinned && !n.account.Equal(account.Bare()):
 		return fmt.Errorf("pipelining: %v has authenticated already", n.account)
 	}
-	n.account, n.claimed = account.Bare(), account.Bare()
+	n.pinned, n.account, n.claimed = true, account.Bare(), account.Bare()
 	if n.in.From.Bare().Equal(n.account) {
 		n.claimed = n.in.From
 	}
+	n.spelled = n.claimed.String()
 	n.pin()
 	return nil
 }

@@ -73,7 +73,6 @@ type Conn struct {
 	swallow bool  // the next write is dropped: its like was sent ahead
 
 	tee     *tee
-	account func(jid.JID) error
 	prelude func() error // what to do before the first Read
 }
 
@@ -125,10 +124,10 @@ func (c *Conn) below() *Conn {
 //		err = a.Authenticated(account)
 //	}
 func (c *Conn) Authenticated(account jid.JID) error {
-	if c.account == nil {
-		return errors.New("pipelining: no server negotiation runs on this connection")
+	if n := c.in.owner; n != nil && n.server {
+		return n.authenticated(account)
 	}
-	return c.account(account)
+	return errors.New("pipelining: no server negotiation runs on this connection")
 }
 
 // Read reads what was sent and not yet read, flushing first if it must wait.

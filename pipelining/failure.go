@@ -113,7 +113,7 @@ func (n *negotiation) hangUp(se *stream.Error) {
 	defer guard.Stop()
 	defer n.top.Close()
 
-	n.top.in.head, n.top.account = nil, nil
+	n.top.in.owner = nil
 	if n.top.in.eof || !n.top.speakable() {
 		return
 	}

@@ -39,10 +39,12 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if n.account.String() != "" {
-		// Once the header is answered, the remote address is the account again.
-		n.top.in.next = n.pin
+	if assumed := n.assumed; assumed != nil {
+		n.assumed = nil
+		return nil, n.sameHeader(*assumed, raw)
 	}
+	// Once the header is answered, the remote address is the account again.
+	n.top.in.pin = n.pinned
 	if n.cfg.Proactive || n.top.in.stopIdle {
 		n.header = bytes.Clone(raw)
 	}
@@ -86,7 +88,7 @@ func (n *negotiation) plain(raw []byte) bool {
 			return false
 		case len(value) == 0 && bytes.HasPrefix(name, []byte("xmlns:")):
 			return false
-		case string(name) == "from" && n.account.String() != "" && string(value) != n.claimed.String():
+		case string(name) == "from" && n.pinned && string(value) != n.spelled:
 			return false
 		}
 	}
@@ -131,7 +133,7 @@ func (n *negotiation) weigh(raw []byte) ([]byte, error) {
 
 // from returns the address that the session is to take a header to be from.
 func (n *negotiation) from(j jid.JID) (jid.JID, error) {
-	if n.account.String() != "" {
+	if n.pinned {
 		if !j.Bare().Equal(n.account) {
 			return j, fmt.Errorf("pipelining: the stream header is not from %v, who has authenticated: %w", n.account, stream.InvalidFrom)
 		}
@@ -159,7 +161,7 @@ func (c *Conn) errorInPlaceOfHeader() error {
 	rest := c.in
 	scan := *rest.scan
 	rest.scan = &scan
-	rest.head, rest.budget = nil, min(rest.budget, maxHeader)
+	rest.owner, rest.budget = nil, min(rest.budget, maxHeader)
 	rest.vetted = rest.seen
 	var se stream.Error
 	d := xml.NewDecoder(byteReader{&rest, c})
@@ -272,16 +274,9 @@ func (n *negotiation) answerAhead(t *tls.Conn) error {
 	if err != nil {
 		return fmt.Errorf("pipelining: stream header: %w", stream.NotWellFormed)
 	}
-	in := &n.top.in
-	in.prepend(n.header)
+	n.assumed = &assumed
+	n.top.in.prepend(n.header)
 	n.header = nil
-	in.head = func(raw []byte) ([]byte, error) {
-		in.head = n.head
-		if raw, err = n.head(raw); err != nil {
-			return nil, err
-		}
-		return nil, n.sameHeader(assumed, raw)
-	}
 	return nil
 }
 

@@ -49,12 +49,10 @@ type input struct {
 	eof         bool     // the connection has ended
 	budget      int      // how many bytes may still be taken off the connection
 
-	// head weighs a complete stream header, and returns what the decoder is to
-	// see in its place.
-	head func(raw []byte) ([]byte, error)
-
-	// next is called when the first byte behind the header is asked for.
-	next func()
+	// owner weighs a complete stream header, and says what the decoder is to see
+	// in its place. Pin tells it when the first byte behind the header is asked for.
+	owner *negotiation
+	pin   bool
 
 	// stopIdle makes reading fail with errIdle between two elements.
 	stopIdle bool
@@ -158,10 +156,9 @@ func (in *input) vet() (bool, error) {
 	if in.err != nil {
 		return false, in.err
 	}
-	if in.next != nil && in.scan.depth > 0 {
-		next := in.next
-		in.next = nil
-		next()
+	if in.pin && in.scan.depth > 0 {
+		in.pin = false
+		in.owner.pin()
 	}
 	if in.stopIdle && in.scan.depth == 1 && in.scan.outside() {
 		return false, errIdle
@@ -239,11 +236,11 @@ func (in *input) allow() bool {
 
 // weigh shows a complete header to whoever wants to see it.
 func (in *input) weigh() error {
-	if in.head == nil {
+	if in.owner == nil {
 		return nil
 	}
 	raw := in.buf[in.r:in.seen]
-	subst, err := in.head(raw)
+	subst, err := in.owner.head(raw)
 	if err != nil || bytes.Equal(subst, raw) {
 		return err
 	}

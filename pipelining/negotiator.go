@@ -166,13 +166,16 @@ type negotiation struct {
 	preset   bool // the caller of ReceiveSession vouches for the peer
 	stepped  bool // inner has been called
 	authn    bool
+	pinned   bool // the account is known
 	account  jid.JID
 	claimed  jid.JID // how the account calls itself in its stream headers
+	spelled  string  // claimed
 	origin   jid.JID // a client's address before anything was bound
 	restarts int
 
-	header []byte // the first header, while it may be needed again
-	idle   *idle  // a server-to-server stream that is about to be ready
+	header  []byte  // the last header, while it may be needed again
+	assumed *rawTag // the header that was answered before it came
+	idle    *idle   // a server-to-server stream that is about to be ready
 }
 
 func begin(ctx context.Context, inner xmpp.Negotiator, cfg Config, s *xmpp.Session) *negotiation {
@@ -214,14 +217,11 @@ func (n *negotiation) ascend(top *Conn) {
 	if n.top != nil && n.top != top {
 		top.tee, n.top.tee = n.top.tee, nil
 		top.in.budget = n.top.in.budget
-		n.top.in.head, n.top.account, n.top.in.scan = nil, nil, nil
+		n.top.in.owner, n.top.in.scan = nil, nil
 		n.lower = append(n.lower, n.top)
 	}
 	n.top = top
-	top.in.head = n.head
-	if n.server {
-		top.account = n.authenticated
-	}
+	top.in.owner = n
 }
 
 // restart expects a new stream.
@@ -305,7 +305,7 @@ func (n *negotiation) advance(in, out *stream.Info, s *xmpp.Session) (xmpp.Sessi
 
 // known reports ErrNoAccount where it is time.
 func (n *negotiation) known() error {
-	if n.server && n.authn && !n.preset && !n.cfg.TrustFrom && n.account.String() == "" {
+	if n.server && n.authn && !n.preset && !n.cfg.TrustFrom && !n.pinned {
 		return ErrNoAccount
 	}
 	return nil
@@ -330,7 +330,7 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 		n.ascend(asConn(rw, n.top))
 	}
 	n.restart()
-	if n.claimed.String() != "" {
+	if n.pinned {
 		// The header must be answered to the very address that it is from.
 		n.in.From, n.out.To = n.claimed, n.claimed
 	}
@@ -403,7 +403,7 @@ func (n *negotiation) finish(s *xmpp.Session) error {
 		return ErrNotBound
 	}
 	n.top.in.straight()
-	n.top.in.head, n.top.account = nil, nil
+	n.top.in.owner = nil
 	err := n.top.Through()
 	// A layer need not say what is below it.
 	for _, c := range slices.Backward(n.lower) {

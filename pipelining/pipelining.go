@@ -85,13 +85,15 @@ const (
 // is informational to be the end of the negotiation, bound or not.
 // [Negotiator] and [Client] report this as [ErrNotBound].
 func StreamFeature() xmpp.StreamFeature {
+	name := xml.Name{Space: NS, Local: "pipelining"}
+	var start, end xml.Token = xml.StartElement{Name: name}, xml.EndElement{Name: name}
 	return xmpp.StreamFeature{
-		Name: xml.Name{Space: NS, Local: "pipelining"},
-		List: func(_ context.Context, e xmlstream.TokenWriter, start xml.StartElement) (bool, error) {
+		Name: name,
+		List: func(_ context.Context, e xmlstream.TokenWriter, _ xml.StartElement) (bool, error) {
 			if err := e.EncodeToken(start); err != nil {
 				return false, err
 			}
-			return false, e.EncodeToken(start.End())
+			return false, e.EncodeToken(end)
 		},
 		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
 			return false, true, d.Skip()
