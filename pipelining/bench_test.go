@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"mellium.im/sasl"
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
 
 	"github.com/xmppext/xmppext/internal/xmpptest"
 	"github.com/xmppext/xmppext/pipelining"
@@ -43,7 +44,10 @@ func benchStockServer(features ...xmpp.StreamFeature) maker {
 
 func benchOurServer(features ...xmpp.StreamFeature) maker {
 	features = append(slices.Clip(features),
-		pipelining.SASLServer(permit, sasl.Plain),
+		pipelining.SASLServer(func(_ *xmpp.Session, n *sasl.Negotiator) (jid.JID, bool) {
+			user, pass, _ := n.Credentials()
+			return juliet, string(user) == juliet.Localpart() && string(pass) == password
+		}, sasl.Plain),
 		xmpp.BindCustom(bindAsked),
 		pipelining.StreamFeature())
 	n := pipelining.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {

@@ -156,7 +156,7 @@ type negotiation struct {
 	inner xmpp.Negotiator
 	cache any // the inner negotiator's
 
-	watch *watch
+	watch watch
 	top   *Conn // where XML is read and written
 	lower []*Conn
 
@@ -187,13 +187,13 @@ func begin(ctx context.Context, inner xmpp.Negotiator, cfg Config, s *xmpp.Sessi
 	n := &negotiation{
 		cfg:    cfg,
 		inner:  inner,
-		watch:  newWatch(ctx, cmp.Or(cfg.Timeout, DefaultTimeout), top),
 		server: s.State()&xmpp.Received != 0,
 		s2s:    s.State()&xmpp.S2S != 0,
 		preset: s.State()&xmpp.Authn != 0,
 		authn:  s.State()&xmpp.Authn != 0,
 		origin: s.LocalAddr(),
 	}
+	n.watch.start(ctx, cmp.Or(cfg.Timeout, DefaultTimeout), top)
 	top.tee = newTee(cfg.TeeIn, cfg.TeeOut)
 	n.ascend(top)
 	if limit := cmp.Or(cfg.MaxBytes, DefaultMaxBytes); limit > 0 && !n.authn {

@@ -37,10 +37,10 @@ type watch struct {
 	err     error
 }
 
-// newWatch watches over conn until stop is called. If limit is positive, the
+// start watches over conn until stop is called. If limit is positive, the
 // negotiation ends when it has passed.
-func newWatch(ctx context.Context, limit time.Duration, conn net.Conn) *watch {
-	w := &watch{conn: conn, done: make(chan struct{})}
+func (w *watch) start(ctx context.Context, limit time.Duration, conn net.Conn) {
+	w.conn, w.done = conn, make(chan struct{})
 	w.ended.Add(1)
 	if limit > 0 {
 		w.ctx, w.cancel = context.WithTimeout(ctx, limit)
@@ -48,7 +48,6 @@ func newWatch(ctx context.Context, limit time.Duration, conn net.Conn) *watch {
 		w.ctx, w.cancel = context.WithCancel(ctx)
 	}
 	w.unhook = context.AfterFunc(w.ctx, w.interrupt)
-	return w
 }
 
 func (w *watch) interrupt() {
