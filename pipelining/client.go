@@ -43,7 +43,6 @@ import (
 // [stream.Error] or, if the resource was refused, a [stanza.Error].
 //
 // After an error the connection is of no more use, and the caller must close it.
-// A read deadline that the caller has set is lost.
 //
 // The session knows the features that the server sent last, as if it had
 // been negotiated step by step.
@@ -134,7 +133,7 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 			return 0, nil, err
 		}
 	}
-	c.await(conn)
+	c.await(ctx, conn)
 	if err := c.send(ctx, conn, now, later); err != nil {
 		return 0, nil, judge(err)
 	}
@@ -146,7 +145,7 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 	first := conn.in.records
 	conn.in.record, conn.in.records = false, nil
 	err = x.run(s, func(response []byte, last bool) error {
-		c.await(conn)
+		c.await(ctx, conn)
 		if !last || c.sent {
 			return c.send(ctx, conn, response, nil)
 		}
@@ -163,7 +162,7 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 		// Only an auth element was sent, and its failure has been read: the stream
 		// is where a client is that has sent its header and read the features.
 		c.lockstep, c.replayed = c.cfg.stepByStep(s), true
-		_ = conn.SetReadDeadline(time.Time{})
+		c.relax(ctx, conn)
 		conn.in.replay = first
 		return 0, conn, nil
 	}
@@ -194,7 +193,7 @@ func (c *client) bind(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 			return 0, nil, judge(err)
 		}
 	}
-	c.await(conn)
+	c.await(ctx, conn)
 	if err := c.read(ctx, in, out, s, conn); err != nil {
 		return 0, nil, judge(err)
 	}
@@ -202,12 +201,12 @@ func (c *client) bind(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 		if _, ok := s.Feature(c.cfg.Binder.Feature().Space); !ok {
 			return 0, nil, unplanned("%s is not offered", c.cfg.Binder.Feature().Local)
 		}
-		c.await(conn)
+		c.await(ctx, conn)
 		if err := readBound(s, c.answer); err != nil {
 			return 0, nil, judge(err)
 		}
 	}
-	_ = conn.SetReadDeadline(time.Time{})
+	c.relax(ctx, conn)
 	return xmpp.Ready, nil, nil
 }
 
@@ -280,7 +279,17 @@ func (c *client) pause(ctx context.Context, conn *Conn) error {
 	}
 }
 
-// await gives the server time for its next answer.
-func (c *client) await(conn *Conn) {
-	_ = conn.SetReadDeadline(time.Now().Add(c.cfg.AnswerTimeout)) // A closed connection will say so itself.
+// await gives the server time for its next answer, but no more than there is.
+func (c *client) await(ctx context.Context, conn *Conn) {
+	due := time.Now().Add(c.cfg.AnswerTimeout)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(due) {
+		due = limit
+	}
+	_ = conn.SetReadDeadline(due) // A closed connection will say so itself.
+}
+
+// relax gives the server all the time that there is.
+func (c *client) relax(ctx context.Context, conn *Conn) {
+	limit, _ := ctx.Deadline()
+	_ = conn.SetReadDeadline(limit)
 }

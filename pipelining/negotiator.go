@@ -117,6 +117,7 @@ type Config struct {
 //
 // The session must be created over a [net.Conn] whose deadlines work, and not over
 // WebSocket.
+// Deadlines that the caller has set before are lost.
 // The context that inner and its features get ends with the negotiation.
 func Negotiator(inner xmpp.Negotiator, cfg Config) xmpp.Negotiator {
 	return negotiator(func() xmpp.Negotiator { return inner }, cfg)

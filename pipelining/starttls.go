@@ -30,11 +30,11 @@ func (c *client) startTLS(ctx context.Context, s *xmpp.Session, conn *Conn) (xmp
 	if err := c.pause(ctx, conn); err != nil {
 		return 0, nil, err
 	}
-	c.await(conn)
+	c.await(ctx, conn)
 	conn.mute()
 	t := tls.Client(conn, c.cfg.tls(s))
 	// The first thing that TLS reads is behind <proceed/>.
-	conn.prelude = func() error { return c.proceed(conn) }
+	conn.prelude = func() error { return c.proceed(ctx, conn) }
 	if err := t.Handshake(); err != nil {
 		return 0, nil, judge(err)
 	}
@@ -43,7 +43,7 @@ func (c *client) startTLS(ctx context.Context, s *xmpp.Session, conn *Conn) (xmp
 
 // proceed reads what the server has to say before TLS. Nothing of it is kept:
 // anybody could have said it (RFC 6120 §5.3.4).
-func (c *client) proceed(conn *Conn) error {
+func (c *client) proceed(ctx context.Context, conn *Conn) error {
 	d := xml.NewDecoder(conn)
 	start, err := nextStart(d)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *client) proceed(conn *Conn) error {
 	if start.Name != (xml.Name{Space: nsTLS, Local: "proceed"}) {
 		return unplanned("%s in place of proceed", start.Name.Local)
 	}
-	c.await(conn)
+	c.await(ctx, conn)
 	return d.Skip()
 }
 

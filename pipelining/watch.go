@@ -25,13 +25,17 @@ const insist = 5 * time.Millisecond
 var past = time.Unix(1, 0)
 
 // A watch ends the reads and writes of a negotiation with its context.
+//
+// The time limit is a deadline of the connection, which costs nothing. The end of
+// the context that the caller has given needs somebody who waits for it.
 type watch struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	conn   net.Conn
-	unhook func() bool
-	done   chan struct{}  // closed by stop
-	ended  sync.WaitGroup // until the watch has let go of conn
+	ctx      context.Context
+	cancel   context.CancelFunc
+	conn     net.Conn
+	deadline time.Time
+	unhook   func() bool
+	done     chan struct{}  // closed by stop
+	ended    sync.WaitGroup // until the watch has let go of conn
 
 	stopped bool
 	err     error
@@ -40,14 +44,20 @@ type watch struct {
 // start watches over conn until stop is called. If limit is positive, the
 // negotiation ends when it has passed.
 func (w *watch) start(ctx context.Context, limit time.Duration, conn net.Conn) {
-	w.conn, w.done = conn, make(chan struct{})
-	w.ended.Add(1)
+	w.conn = conn
 	if limit > 0 {
 		w.ctx, w.cancel = context.WithTimeout(ctx, limit)
 	} else {
 		w.ctx, w.cancel = context.WithCancel(ctx)
 	}
-	w.unhook = context.AfterFunc(w.ctx, w.interrupt)
+	w.deadline, _ = w.ctx.Deadline()
+	_ = conn.SetDeadline(w.deadline) // A closed connection blocks nobody.
+	if ctx.Done() == nil {
+		return
+	}
+	w.done = make(chan struct{})
+	w.ended.Add(1)
+	w.unhook = context.AfterFunc(ctx, w.interrupt)
 }
 
 func (w *watch) interrupt() {
@@ -60,25 +70,30 @@ func (w *watch) interrupt() {
 		}
 		select {
 		case <-w.done:
-			_ = w.conn.SetDeadline(time.Time{})
 			return
 		case <-t.C:
 		}
 	}
 }
 
-// stop ends the watch. If the context has ended before, it returns an error
-// that says so. It may be called again and returns the same.
+// stop ends the watch and takes the deadline off. If the context has ended before,
+// it returns an error that says so. It may be called again and returns the same.
 func (w *watch) stop() error {
 	if w.stopped {
 		return w.err
 	}
 	w.stopped = true
-	if !w.unhook() {
+	if w.unhook != nil && !w.unhook() {
 		close(w.done)
 		w.ended.Wait()
-		w.err = fmt.Errorf("pipelining: negotiation ended: %w", w.ctx.Err())
-		if cause := context.Cause(w.ctx); !errors.Is(cause, w.ctx.Err()) {
+	}
+	if !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
+		<-w.ctx.Done() // The connection may have been a moment faster.
+	}
+	_ = w.conn.SetDeadline(time.Time{})
+	if err := w.ctx.Err(); err != nil {
+		w.err = fmt.Errorf("pipelining: negotiation ended: %w", err)
+		if cause := context.Cause(w.ctx); !errors.Is(cause, err) {
 			w.err = fmt.Errorf("%w: %w", w.err, cause)
 		}
 	}
