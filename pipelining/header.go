@@ -84,8 +84,8 @@ func (n *negotiation) plain(raw []byte) bool {
 		value := rest[1 : 1+end]
 		rest = rest[end+2:]
 		switch {
-		case bytes.ContainsAny(value, `'"<>`):
-			return false
+		case bytes.ContainsAny(value, `'"<>`), bytes.Contains(value, []byte("--")):
+			return false // The latter may be a domain that is spelled in ASCII.
 		case len(value) == 0 && bytes.HasPrefix(name, []byte("xmlns:")):
 			return false
 		case string(name) == "from" && n.pinned && string(value) != n.spelled:
