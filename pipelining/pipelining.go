@@ -22,8 +22,9 @@
 //			xmpp.BindResource(),
 //		}}
 //	}, pipelining.Config{})
-//	session, err := xmpp.ReceiveSession(ctx, conn, 0, n)
+//	session, err := xmpp.ReceiveSession(ctx, pipelining.NewConn(conn), 0, n)
 //
+// It also takes conn as it is, at the cost of one decoder that is thrown away.
 // Any other [xmpp.Negotiator] can be wrapped by [Negotiator].
 // Clients that go step by step notice nothing.
 // For clients that send ahead, each of their flights is answered by one write.

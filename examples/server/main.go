@@ -110,7 +110,7 @@ func main() {
 func serve(ctx context.Context, conn net.Conn, n xmpp.Negotiator) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	s, err := xmpp.ReceiveSession(ctx, conn, 0, n)
+	s, err := xmpp.ReceiveSession(ctx, pipelining.NewConn(conn), 0, n)
 	if err != nil {
 		log.Printf("%v: %v", conn.RemoteAddr(), err)
 		return
