@@ -15,7 +15,19 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
+const (
+	// maxTries is how often a client may ask for a mechanism (RFC 6120 §6.4.5).
+	maxTries = 3
+
+	// errNoMechanisms is how mellium v0.23.0 calls a request for a mechanism that
+	// is not offered, in an error that is not exported.
+	errNoMechanisms = "xmpp: no matching SASL mechanisms found"
+)
+
 // SASLServer is [xmpp.SASLServer] with the account pinned.
+//
+// Unlike there, a client that asks for a mechanism that is not offered may ask
+// again, twice.
 //
 // Permissions is called as there, and with the session that is being
 // authenticated.
@@ -48,11 +60,18 @@ func SASLServer(permissions func(s *xmpp.Session, n *sasl.Negotiator) (account j
 			failed = conn.Authenticated(account)
 			return failed == nil
 		}
-		mask, rw, err := xmpp.SASLServer(check, mechanisms...).Negotiate(ctx, s, data)
-		if failed != nil {
-			return 0, nil, failed
+		stock := xmpp.SASLServer(check, mechanisms...)
+		for tries := 1; ; tries++ {
+			mask, rw, err := stock.Negotiate(ctx, s, data)
+			switch {
+			case failed != nil:
+				return 0, nil, failed
+			case err == nil || tries == maxTries || err.Error() != errNoMechanisms:
+				return mask, rw, err
+			}
+			// The failure is sent. Whoever has asked ahead for what is not offered any
+			// more may ask again.
 		}
-		return mask, rw, err
 	}
 	return feature
 }
@@ -72,6 +91,16 @@ func (n *negotiation) authenticated(account jid.JID) error {
 	n.spelled = n.claimed.String()
 	n.pin()
 	return nil
+}
+
+// behindHeader is called when a header has been read and answered.
+func (n *negotiation) behindHeader() {
+	if behind := n.behind; behind != nil {
+		n.behind = nil
+		behind()
+		return
+	}
+	n.pin()
 }
 
 // pin makes the account the session's remote address.

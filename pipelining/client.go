@@ -243,7 +243,7 @@ func (c *client) read(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 	defer func() { in.To, out.From = c.origin, c.origin }()
 	conn.swallowNext(true)
 	_, _, _, err := c.known(ctx, in, out, s, nil)
-	if err != nil && nothingKnown(s, conn) {
+	if nothingKnown(s, err) {
 		return nil
 	}
 	return err

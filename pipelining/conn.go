@@ -73,6 +73,8 @@ type Conn struct {
 	muted   bool  // what is written is not XML: it is not for the tee
 	swallow bool  // the next write is dropped: its like was sent ahead
 
+	limit atomic.Pointer[time.Time] // of the negotiation, for all deadlines
+
 	tee     *tee
 	prelude func() error // what to do before the first Read
 }
@@ -99,16 +101,19 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 func (c *Conn) below() *Conn {
 	conn := c.conn
 	for {
-		l, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
+		switch l := conn.(type) {
+		case interface{ self() *Conn }:
+			return l.self()
+		case interface{ NetConn() net.Conn }:
+			conn = l.NetConn()
+		default:
 			return nil
-		}
-		conn = l.NetConn()
-		if b, ok := conn.(*Conn); ok {
-			return b
 		}
 	}
 }
+
+// self also finds a Conn that is embedded in something.
+func (c *Conn) self() *Conn { return c }
 
 // Authenticated tells the negotiation that runs on c who has authenticated.
 //
@@ -272,7 +277,7 @@ func (c *Conn) Through() error {
 	c.wmu.Lock()
 	err := c.release()
 	c.held = nil
-	c.through.Store(true)
+	c.through.Store(err == nil) // What has failed must not be followed by anything.
 	c.wmu.Unlock()
 	if b := c.below(); b != nil {
 		err = errors.Join(err, b.Through())
@@ -335,13 +340,22 @@ func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
 // SetDeadline sets both deadlines of the connection below.
 // What is held back meets its deadline when it is flushed.
-func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+// During a negotiation no deadline is later than the negotiation's own.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(c.within(t)) }
 
-// SetReadDeadline sets the read deadline of the connection below.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+// SetReadDeadline sets the read deadline of the connection below, as SetDeadline.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(c.within(t)) }
 
-// SetWriteDeadline sets the write deadline of the connection below.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+// SetWriteDeadline sets the write deadline of the connection below, as SetDeadline.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(c.within(t)) }
+
+// within returns t, or the limit of the negotiation if that is earlier.
+func (c *Conn) within(t time.Time) time.Time {
+	if limit := c.limit.Load(); limit != nil && (t.IsZero() || t.After(*limit)) {
+		return *limit
+	}
+	return t
+}
 
 // A tee copies the XML of a session, inside TLS, to an XML console.
 // It moves up with the topmost Conn.

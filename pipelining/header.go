@@ -107,6 +107,9 @@ func (n *negotiation) weigh(raw []byte) ([]byte, error) {
 			// With encoding/xml the prefix would come to nothing, and x:to to to.
 			return nil, fmt.Errorf("pipelining: a prefix for no namespace: %w", stream.NotWellFormed)
 		}
+		if a.Value == "" {
+			continue // As if it were not there.
+		}
 		if a.Name.Space == "" && (a.Name.Local == "to" || a.Name.Local == "from") {
 			if j, err = jid.Parse(a.Value); err != nil {
 				return nil, fmt.Errorf("pipelining: stream header: %w", stream.ImproperAddressing)
@@ -161,7 +164,7 @@ func (c *Conn) errorInPlaceOfHeader() error {
 	rest := c.in
 	scan := *rest.scan
 	rest.scan = &scan
-	rest.owner, rest.budget = nil, min(rest.budget, maxHeader)
+	rest.owner, rest.pin, rest.budget = nil, false, min(rest.budget, maxHeader)
 	rest.vetted = rest.seen
 	var se stream.Error
 	d := xml.NewDecoder(byteReader{&rest, c})

@@ -158,7 +158,7 @@ func (in *input) vet() (bool, error) {
 	}
 	if in.pin && in.scan.depth > 0 {
 		in.pin = false
-		in.owner.pin()
+		in.owner.behindHeader()
 	}
 	if in.stopIdle && in.scan.depth == 1 && in.scan.outside() {
 		return false, errIdle

@@ -174,6 +174,7 @@ type negotiation struct {
 	origin   jid.JID // a client's address before anything was bound
 	restarts int
 
+	behind  func()  // what to do behind the next header, in place of pin
 	header  []byte  // the last header, while it may be needed again
 	assumed *rawTag // the header that was answered before it came
 	idle    *idle   // a server-to-server stream that is about to be ready
@@ -218,7 +219,8 @@ func (n *negotiation) ascend(top *Conn) {
 	if n.top != nil && n.top != top {
 		top.tee, n.top.tee = n.top.tee, nil
 		top.in.budget = n.top.in.budget
-		n.top.in.owner, n.top.in.scan = nil, nil
+		n.top.in.straight()
+		n.top.in.owner = nil
 		n.lower = append(n.lower, n.top)
 	}
 	n.top = top
@@ -421,6 +423,9 @@ func (n *negotiation) finish(s *xmpp.Session) error {
 func (n *negotiation) trapped(s *xmpp.Session) bool {
 	if n.server || n.s2s || !n.authn || n.preset || !Advertised(s) {
 		return false
+	}
+	if _, ok := n.cache.(*client); ok {
+		return false // It looks for itself, and has written before the stream began.
 	}
 	// Whoever binds, by whatever feature, writes more than a header.
 	_, offered := s.Feature(nsBind)

@@ -272,15 +272,22 @@ func (s *scanner) declaration(b byte) (event, error) {
 		return evSkip, nil
 	}
 	s.state = inText
-	name, rest, _ := bytes.Cut(text, []byte(" "))
-	if string(name) != "xml" {
+	rest, ok := bytes.CutPrefix(text, []byte("xml"))
+	if !ok || len(rest) > 0 && !isSpace(rest[0]) {
 		return evNone, fmt.Errorf("pipelining: processing instruction in the stream: %w", stream.RestrictedXML)
 	}
 	_, encoding, ok := bytes.Cut(rest, []byte("encoding"))
-	if ok && !bytes.EqualFold(bytes.Trim(encoding, "= \t\r\n'\""), []byte("UTF-8")) {
-		return evNone, fmt.Errorf("pipelining: the stream is not in UTF-8: %w", stream.UnsupportedEncoding)
+	if !ok {
+		return evSkip, nil
 	}
-	return evSkip, nil
+	encoding = bytes.TrimLeft(encoding, "= \t\r\n")
+	if len(encoding) > 0 {
+		quote := encoding[0]
+		if encoding, _, ok = bytes.Cut(encoding[1:], []byte{quote}); ok && bytes.EqualFold(encoding, []byte("UTF-8")) {
+			return evSkip, nil
+		}
+	}
+	return evNone, fmt.Errorf("pipelining: the stream is not in UTF-8: %w", stream.UnsupportedEncoding)
 }
 
 // end weighs a tag that is complete.

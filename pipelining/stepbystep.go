@@ -56,45 +56,44 @@ func (cfg ClientConfig) stock(features []xmpp.StreamFeature) xmpp.Negotiator {
 // goOn negotiates step by step.
 func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session, conn *Conn) (xmpp.SessionState, io.ReadWriter, error) {
 	conn.swallowNext(c.replayed)
-	if s.LocalAddr().Equal(c.origin) {
+	if conn.in.scan.depth == 0 && s.LocalAddr().Equal(c.origin) {
 		// A header is from an account, and some servers answer to no more than that.
+		// Features look for the resource that is asked for.
 		in.To, out.From = c.origin.Bare(), c.origin.Bare()
-		defer func() {
-			if s.LocalAddr().Equal(c.origin.Bare()) {
-				in.To, out.From = c.origin, c.origin
-			}
-		}()
+		conn.in.pin = true
+		conn.in.owner.behind = func() { in.To, out.From = c.origin, c.origin }
 	}
 	mask, rw, cache, err := c.lockstep(ctx, in, out, s, c.cache)
 	c.cache = cache
 	switch {
-	case err != nil && nothingKnown(s, conn):
+	case nothingKnown(s, err):
 		mask, err = xmpp.Ready, nil
 	case err != nil && c.replayed:
 		err = judge(err) // The server does not let a client try again.
 	}
 	c.replayed = false
 	if err == nil && mask&xmpp.Ready != 0 {
-		err = c.complete(s, mask)
+		err = c.complete(s, mask, conn)
 	}
 	return mask, rw, err
 }
 
 // complete reports what is missing of a session that mellium takes for ready:
 // an empty list of features is enough for it.
-func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState) error {
+func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState, conn *Conn) error {
 	switch {
 	case (s.State()|mask)&xmpp.Authn == 0:
 		return ErrNotAuthenticated
-	case s.State()&xmpp.S2S == 0 && s.LocalAddr().Resourcepart() == "":
+	case s.State()&xmpp.S2S == 0 && s.LocalAddr().Equal(c.origin) && conn.in.scan.local() == "features":
 		return ErrNotBound
 	}
 	return nil
 }
 
-// nothingKnown reports whether an error of the stock negotiator is about a list of
-// which it knows nothing. Between servers nothing is needed either.
-func nothingKnown(s *xmpp.Session, conn *Conn) bool {
+// nothingKnown reports whether err is mellium's about a list of features of which
+// it knows none, and nothing is needed either, as between servers.
+// It is not exported (v0.23.0, features.go).
+func nothingKnown(s *xmpp.Session, err error) bool {
 	const authenticated = xmpp.S2S | xmpp.Authn
-	return s.State()&authenticated == authenticated && conn.in.scan.local() == "features" && conn.in.scan.outside()
+	return err != nil && s.State()&authenticated == authenticated && err.Error() == "xmpp: features advertised out of order"
 }

@@ -31,7 +31,7 @@ var past = time.Unix(1, 0)
 type watch struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
-	conn     net.Conn
+	conn     *Conn
 	deadline time.Time
 	unhook   func() bool
 	done     chan struct{}  // closed by stop
@@ -43,14 +43,17 @@ type watch struct {
 
 // start watches over conn until stop is called. If limit is positive, the
 // negotiation ends when it has passed.
-func (w *watch) start(ctx context.Context, limit time.Duration, conn net.Conn) {
+func (w *watch) start(ctx context.Context, limit time.Duration, conn *Conn) {
 	w.conn = conn
 	if limit > 0 {
 		w.ctx, w.cancel = context.WithTimeout(ctx, limit)
 	} else {
 		w.ctx, w.cancel = context.WithCancel(ctx)
 	}
-	w.deadline, _ = w.ctx.Deadline()
+	if d, ok := w.ctx.Deadline(); ok {
+		w.deadline = d
+		conn.limit.Store(&w.deadline)
+	}
 	_ = conn.SetDeadline(w.deadline) // A closed connection blocks nobody.
 	if ctx.Done() == nil {
 		return
@@ -87,13 +90,15 @@ func (w *watch) stop() error {
 		close(w.done)
 		w.ended.Wait()
 	}
-	if !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
-		<-w.ctx.Done() // The connection may have been a moment faster.
-	}
+	w.conn.limit.Store(nil)
 	_ = w.conn.SetDeadline(time.Time{})
-	if err := w.ctx.Err(); err != nil {
+	err := w.ctx.Err()
+	if err == nil && !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
+		err = context.DeadlineExceeded // The connection was a moment faster.
+	}
+	if err != nil {
 		w.err = fmt.Errorf("pipelining: negotiation ended: %w", err)
-		if cause := context.Cause(w.ctx); !errors.Is(cause, err) {
+		if cause := context.Cause(w.ctx); cause != nil && !errors.Is(cause, err) {
 			w.err = fmt.Errorf("%w: %w", w.err, cause)
 		}
 	}
