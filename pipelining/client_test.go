@@ -204,7 +204,7 @@ func TestBinder(t *testing.T) {
 					p.auth("auth")
 					p.say(accepts)
 					p.header()
-					p.say(answering, `<stream:features><bind xmlns='urn:test'/></stream:features>`)
+					p.say(answering, `<stream:features><bind xmlns='urn:test'/><pipelining xmlns='urn:xmpp:features:pipelining'/></stream:features>`)
 					p.until(`<bind xmlns='urn:test'/>`)
 					p.say(answer, `<message xmlns='jabber:client'/>`)
 				})

@@ -45,7 +45,7 @@ func (s scrambled) Write(p []byte) (int, error) {
 }
 
 // scramble is a stream feature that puts scrambled on top of the connection.
-func scramble() xmpp.StreamFeature {
+func scramble(wrap func(net.Conn) io.ReadWriter) xmpp.StreamFeature {
 	name := xml.Name{Space: "urn:test:scramble", Local: "scramble"}
 	return xmpp.StreamFeature{
 		Name:       name,
@@ -77,22 +77,46 @@ func scramble() xmpp.StreamFeature {
 					return 0, nil, err
 				}
 			}
-			return 0, scrambled{s.Conn()}, nil
+			return 0, wrap(s.Conn()), nil
 		},
 	}
 }
 
+// bytewise is a layer that reads bytes if it can, as compress/flate does.
+type bytewise struct{ scrambled }
+
+func (b bytewise) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c, err := b.ReadWriter.(io.ByteReader).ReadByte()
+	p[0] = c ^ 0x55
+	if err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
 // TestLayer negotiates over a layer that is not TLS and no net.Conn.
 func TestLayer(t *testing.T) {
+	for name, wrap := range map[string]func(net.Conn) io.ReadWriter{
+		"reads":       func(c net.Conn) io.ReadWriter { return scrambled{c} },
+		"reads bytes": func(c net.Conn) io.ReadWriter { return bytewise{scrambled{c}} },
+	} {
+		t.Run(name, func(t *testing.T) { testLayer(t, wrap) })
+	}
+}
+
+func testLayer(t *testing.T, wrap func(net.Conn) io.ReadWriter) {
 	synctest.Test(t, func(t *testing.T) {
 		l := logIn(t, plainTCP,
 			func(ctx context.Context, c net.Conn) (*xmpp.Session, error) {
-				features := []xmpp.StreamFeature{scramble()}
+				features := []xmpp.StreamFeature{scramble(wrap)}
 				return dial(ctx, plainTCP, c, juliet, pipelining.Negotiator(
 					xmpptest.Stock(append(features, stockClientFeatures()...)...), pipelining.Config{}))
 			},
 			func(ctx context.Context, c net.Conn) (*xmpp.Session, error) {
-				return serve(ctx, plainTCP, c, pipelining.Config{}, append(serverFeatures(), scramble())...)
+				return serve(ctx, plainTCP, c, pipelining.Config{}, append(serverFeatures(), scramble(wrap))...)
 			})
 		require.NoError(t, errors.Join(l.ClientErr, l.ServerErr))
 		assert.NotContains(t, string(l.Link.Sent(xmpptest.Client)), "<auth", "authentication is below the layer")
