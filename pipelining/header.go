@@ -6,15 +6,11 @@ package pipelining
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"strings"
 
-	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stream"
 )
@@ -248,98 +244,4 @@ func (t rawTag) get(local string) string {
 		}
 	}
 	return ""
-}
-
-// namespaces returns the namespaces that are declared, by prefix.
-func (t rawTag) namespaces() map[string]string {
-	m := make(map[string]string)
-	for _, a := range t.Attr {
-		if a.Name.Space == "xmlns" || a.Name == (xml.Name{Local: "xmlns"}) {
-			m[a.Name.Local] = a.Value
-		}
-	}
-	return m
-}
-
-// answerAhead lets the inner negotiator answer, behind the TLS handshake, the
-// header that the client is going to send: XEP-0305, step 4.
-//
-// The header from before TLS stands in for it.
-// It must end in the same answer, so the true one is compared and then passed
-// over.
-func (n *negotiation) answerAhead(t *tls.Conn) error {
-	// Before the client's Finished nothing may be sent that depends on the
-	// client's being there, and not the same, at every replay of its hello.
-	if err := t.Handshake(); err != nil {
-		return err
-	}
-	assumed, err := parseTag(n.header)
-	if err != nil {
-		return fmt.Errorf("pipelining: stream header: %w", stream.NotWellFormed)
-	}
-	n.assumed = &assumed
-	n.top.in.prepend(n.header)
-	n.header = nil
-	return nil
-}
-
-// sameHeader compares the header that was answered with the one that came.
-// A client may say within TLS who it wants to be; it may not change its mind.
-func (n *negotiation) sameHeader(assumed rawTag, raw []byte) error {
-	came, err := parseTag(raw)
-	if err != nil {
-		return fmt.Errorf("pipelining: stream header: %w", stream.NotWellFormed)
-	}
-	if came.Name != assumed.Name || came.get("version") != assumed.get("version") || !maps.Equal(came.namespaces(), assumed.namespaces()) {
-		return fmt.Errorf("pipelining: the stream header changed behind TLS: %w", stream.BadFormat)
-	}
-	if came.get("to") != assumed.get("to") {
-		return fmt.Errorf("pipelining: the stream header named another host before TLS: %w", stream.HostUnknown)
-	}
-	from := came.get("from")
-	switch {
-	case from == "" || from == assumed.get("from"):
-		return nil
-	case assumed.get("from") != "":
-		return fmt.Errorf("pipelining: the stream header named another account before TLS: %w", stream.InvalidFrom)
-	}
-	j, err := jid.Parse(from)
-	if err != nil {
-		return fmt.Errorf("pipelining: stream header: %w", stream.ImproperAddressing)
-	}
-	n.in.From, n.out.To = j, j
-	return nil
-}
-
-// An idle stream is between its features and its first stanza.
-type idle struct{ in, out stream.Info }
-
-// suspend ends the inner negotiator's wait for a feature on a stream between
-// servers, where none comes.
-// The decoder that was waiting is spent: a new one reads the header again.
-func (n *negotiation) suspend() (xmpp.SessionState, io.ReadWriter, error) {
-	n.idle = &idle{*n.in, *n.out}
-	n.top.in.stopIdle = false
-	n.top.in.prepend(n.header)
-	return 0, n.top, nil
-}
-
-// resume makes a suspended stream ready.
-func (n *negotiation) resume(s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
-	*n.in, *n.out = n.idle.in, n.idle.out
-	r := s.TokenReader()
-	defer r.Close()
-	for {
-		tok, err := r.Token()
-		if err != nil {
-			return 0, nil, n.fail(err, *n.in)
-		}
-		if _, ok := tok.(xml.StartElement); !ok {
-			continue
-		}
-		if err := n.finish(s); err != nil {
-			return 0, nil, n.fail(err, *n.in)
-		}
-		return xmpp.Ready, nil, nil
-	}
 }
