@@ -184,7 +184,8 @@ func TestFramingClient(t *testing.T) {
 	}
 }
 
-// A cutter cuts what is written to a connection in two, at an offset.
+// A cutter cuts what is written to a connection in two, at an offset, with a
+// second of a bubble's time in between.
 type cutter struct {
 	net.Conn
 	at int

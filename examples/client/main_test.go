@@ -19,9 +19,6 @@ import (
 
 // TestTogether runs both programs, as their documentation says.
 func TestTogether(t *testing.T) {
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
@@ -55,7 +52,7 @@ func TestTogether(t *testing.T) {
 
 	said, err = logIn("-mechanism", "SCRAM-SHA-256")
 	assert.NoError(t, err)
-	assert.Regexp(t, `\Alogged in|\Aonce more, step by step: .*\nlogged in as juliet@example\.net/\S+ in `, said)
+	assert.Regexp(t, `\Alogged in as juliet@example\.net/\S+ in `, said)
 
 	said, err = logIn("-password", "wrong")
 	assert.Error(t, err)

@@ -33,12 +33,14 @@ func noLeaks(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		// What was told to end may need a moment for it.
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
 		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
 			if time.Now().After(deadline) {
 				buf := make([]byte, 1<<20)
 				t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
 			}
-			time.Sleep(time.Millisecond)
+			<-tick.C
 		}
 	})
 }
