@@ -91,7 +91,9 @@ func (n *negotiation) tooSoon() bool {
 	case "bind":
 		return !n.authn
 	case "stream":
-		return !n.authn && n.top.in.scan.depth > 1
+		// A header within the stream. The scanner may be further than the decoder,
+		// so where it stands says nothing.
+		return !n.authn && n.top.in.scan.child
 	}
 	return false
 }

@@ -62,6 +62,7 @@ type scanner struct {
 	nmark   int // how much of ]]> or <![CDATA[ has been seen
 
 	named  bool // the tag's name is complete
+	child  bool // name is that of a child of the root
 	nname  int
 	nattrs int // how much of attrs there is
 	ndecl  int
@@ -88,7 +89,7 @@ func (s *scanner) local() string {
 
 // reset makes s what it was in the beginning.
 func (s *scanner) reset() {
-	s.state, s.begun, s.depth, s.nname, s.ndecl = inText, false, 0, 0, 0
+	s.state, s.begun, s.child, s.depth, s.nname, s.ndecl = inText, false, false, 0, 0, 0
 }
 
 // outside reports whether the next byte belongs to no child of the root.
@@ -174,7 +175,7 @@ func (s *scanner) open(b byte) (event, error) {
 		return evNone, nil
 	}
 	if !s.named {
-		s.nname = 0
+		s.nname, s.child = 0, s.depth == 1
 	}
 	return s.tag(b)
 }
