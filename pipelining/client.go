@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"mellium.im/sasl"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
@@ -30,6 +29,7 @@ import (
 //
 //	header, auth, header, bind          if the mechanism needs one step
 //	header, auth | response, header, bind       with SCRAM
+//	header, authenticate            with SASL2, and what the mechanism needs then
 //
 // Each line up to a bar is sent without waiting.
 // No credential is sent before the TLS connection is verified, nothing that the
@@ -39,8 +39,9 @@ import (
 // If the plan fails where only a header and one auth element were sent, the
 // login goes on step by step on the same connection.
 // Otherwise the error is [ErrMispredicted].
-// Final errors are an [AuthError], [ErrUnverifiedTLS], [ErrUnproven], a
-// [stream.Error] or, if the resource was refused, a [stanza.Error].
+// Final errors are an [AuthError], [ErrUnverifiedTLS], [ErrUnproven], what
+// ClientConfig.Authenticator says, a [stream.Error] or, if the resource was refused,
+// a [stanza.Error].
 //
 // After an error the connection is of no more use, and the caller must close it.
 //
@@ -53,7 +54,7 @@ func Client(plan Plan, cfg ClientConfig) xmpp.Negotiator {
 	return Negotiator(func(ctx context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
 		c, ok := data.(*client)
 		if !ok {
-			c = &client{plan: plan, cfg: cfg, known: cfg.stock(known), origin: s.LocalAddr()}
+			c = &client{plan: plan, cfg: cfg, auth: cfg.Authenticator, known: cfg.stock(known), origin: s.LocalAddr()}
 			if plan.Mode == Off {
 				c.lockstep = cfg.stepByStep(s)
 			}
@@ -80,6 +81,9 @@ func (cfg ClientConfig) withDefaults() ClientConfig {
 	for i, m := range cfg.Mechanisms {
 		cfg.Mechanisms[i] = guarded(m)
 	}
+	if cfg.Authenticator == nil {
+		cfg.Authenticator = passwords{cfg}
+	}
 	return cfg
 }
 
@@ -87,6 +91,7 @@ func (cfg ClientConfig) withDefaults() ClientConfig {
 type client struct {
 	plan   Plan
 	cfg    ClientConfig
+	auth   Authenticator
 	known  xmpp.Negotiator
 	origin jid.JID
 
@@ -118,17 +123,16 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 			return 0, nil, err
 		}
 	}
-	mech, ok := c.mechanism()
-	if !ok {
-		return 0, nil, ErrNoMechanism
+	if err := c.cfg.verify(s); err != nil {
+		return 0, nil, err
 	}
-	x, err := c.cfg.converse(s, mech, []string{mech.Name})
+	auth, last, answer, err := c.auth.Ahead(ctx, s, c.plan.Mechanism, c.plan.SASL2)
 	if err != nil {
 		return 0, nil, err
 	}
 	var now, later []byte
-	now = append(c.header(s), x.auth...)
-	if !x.more {
+	now = append(c.header(s), auth...)
+	if last && !c.plan.SASL2 {
 		if later, err = c.lastFlight(s); err != nil {
 			return 0, nil, err
 		}
@@ -144,9 +148,12 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 	}
 	first := conn.in.records
 	conn.in.record, conn.in.records = false, nil
-	err = x.run(s, func(response []byte, last bool) error {
+	if _, offered := s.Feature(nsSASL2); c.plan.SASL2 && !offered {
+		return 0, nil, unplanned("SASL2 is not offered")
+	}
+	mask, err := converse(s, answer, func(response []byte, last bool) error {
 		c.await(ctx, conn)
-		if !last || c.sent {
+		if !last || c.plan.SASL2 || c.sent {
 			return c.send(ctx, conn, response, nil)
 		}
 		flight, err := c.lastFlight(s)
@@ -156,30 +163,29 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 		return c.send(ctx, conn, response, flight)
 	})
 	switch {
+	case err == nil && (mask&xmpp.Ready != 0 || conn.in.owner.follows):
+		return mask, nil, nil
+	case err == nil && c.plan.SASL2:
+		// The stream goes on, with features that mellium reads behind a header only.
+		c.goStepByStep(ctx, s, conn, conn.in.owner.header)
+		return mask, conn, nil
 	case err == nil:
-		return xmpp.Authn, conn, nil
+		return mask, conn, nil
 	case !c.sent && outdated(err):
-		// Only an auth element was sent, and its failure has been read: the stream
-		// is where a client is that has sent its header and read the features.
-		c.lockstep, c.replayed = c.cfg.stepByStep(s), true
-		c.relax(ctx, conn)
-		conn.in.replay = first
+		// Only one element was sent, and its failure has been read: the stream is
+		// where a client is that has sent its header and read the features.
+		c.goStepByStep(ctx, s, conn, first)
 		return 0, conn, nil
 	}
 	return 0, nil, judge(err)
 }
 
-// mechanism returns the mechanism to begin with.
-func (c *client) mechanism() (sasl.Mechanism, bool) {
-	for _, m := range c.cfg.Mechanisms {
-		if m.Name == c.plan.Mechanism {
-			return m, true
-		}
-	}
-	if len(c.cfg.Mechanisms) == 0 {
-		return sasl.Mechanism{}, false
-	}
-	return c.cfg.Mechanisms[0], true
+// goStepByStep sends nothing ahead from now on, on a stream that is to look as if
+// it had just begun with what was read before.
+func (c *client) goStepByStep(ctx context.Context, s *xmpp.Session, conn *Conn, read []byte) {
+	c.lockstep, c.replayed = c.cfg.stepByStep(s), true
+	c.relax(ctx, conn)
+	conn.in.replay = read
 }
 
 // bind reads what was bound ahead.

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"mellium.im/sasl"
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 )
 
@@ -29,6 +30,60 @@ const (
 	maxSteps = 16
 )
 
+// Authenticator supplies how a client authenticates, so that it can be sent before
+// the server has said what it offers.
+// A Client of package auth is one, with SASL2, tokens and more mechanisms than
+// [ClientConfig] has by itself.
+//
+// An Authenticator must be safe for concurrent use.
+type Authenticator interface {
+	// Features returns the stream features that authenticate step by step, one of
+	// which is negotiated. They are also parsed where nothing of them is negotiated.
+	Features() []xmpp.StreamFeature
+
+	// Ahead begins one attempt, if possible with the mechanism that is named.
+	// With sasl2 set, it is by XEP-0388, and otherwise by RFC 6120.
+	// The TLS connection of s is verified.
+	//
+	// Request is one complete element. Last reports that the server's next answer
+	// ends it and the stream begins anew behind it, so that what comes then may be
+	// sent without waiting. With sasl2 set nothing may (XEP-0388, section 2.5).
+	//
+	// Answer is called with each element that the server sends in return; d reads on
+	// behind start, and need not be read to the element's end.
+	// It returns what to send next, if anything. The client is authenticated when
+	// mask is not zero: it is Authn. If a resource is bound by it, the session's
+	// address must be updated, and Conn.FeaturesFollow be called, or if no features
+	// follow, mask be Ready, too.
+	// An error is final, unless it has a method TryAgain that returns true: the
+	// stream is then as it was before request, and the features are negotiated.
+	Ahead(ctx context.Context, s *xmpp.Session, mechanism string, sasl2 bool) (
+		request []byte, last bool,
+		answer func(d *xml.Decoder, start xml.StartElement) (response []byte, last bool, mask xmpp.SessionState, err error),
+		err error)
+}
+
+// passwords is the Authenticator that a ClientConfig describes by itself.
+type passwords struct{ ClientConfig }
+
+// Features returns the profile of RFC 6120.
+func (p passwords) Features() []xmpp.StreamFeature { return []xmpp.StreamFeature{p.sasl()} }
+
+// Ahead begins with the mechanism that is named, or the first that there is.
+func (p passwords) Ahead(_ context.Context, s *xmpp.Session, mechanism string, sasl2 bool) (
+	[]byte, bool, func(*xml.Decoder, xml.StartElement) ([]byte, bool, xmpp.SessionState, error), error,
+) {
+	if sasl2 || len(p.Mechanisms) == 0 {
+		return nil, false, nil, ErrNoMechanism
+	}
+	i := slices.IndexFunc(p.Mechanisms, func(m sasl.Mechanism) bool { return m.Name == mechanism })
+	x, err := p.converse(s, p.Mechanisms[max(i, 0)], nil)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	return x.auth, !x.more, x.answer, nil
+}
+
 // A conversation is the client's side of SASL in the profile of RFC 6120.
 type conversation struct {
 	n     *sasl.Negotiator
@@ -38,11 +93,15 @@ type conversation struct {
 	auth  []byte // the element to begin with
 }
 
-// converse begins a conversation with a server that offers some mechanisms.
-// It is the only way by which credentials leave a client.
+// converse begins a conversation with a server that offers some mechanisms, which
+// are nil if it has not said so yet.
+// It is the only way by which a password leaves a client.
 func (cfg ClientConfig) converse(s *xmpp.Session, m sasl.Mechanism, offered []string) (*conversation, error) {
 	if err := cfg.verify(s); err != nil {
 		return nil, err
+	}
+	if offered == nil {
+		offered = []string{m.Name}
 	}
 	user := []byte(s.LocalAddr().Localpart())
 	opts := []sasl.Option{
@@ -83,51 +142,72 @@ func decode(data string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(data)
 }
 
-// run answers the server until it has accepted. Respond sends a response and
-// is told whether it is presumably the last.
-func (x *conversation) run(s *xmpp.Session, respond func(response []byte, last bool) error) error {
+// converse lets answer talk to the server until the client is authenticated.
+// Respond sends a response, and is told whether it is presumably the last.
+func converse(
+	s *xmpp.Session,
+	answer func(*xml.Decoder, xml.StartElement) ([]byte, bool, xmpp.SessionState, error),
+	respond func(response []byte, last bool) error,
+) (xmpp.SessionState, error) {
 	r := s.TokenReader()
 	defer r.Close()
 	for {
 		start, d, err := next(r)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if start.Name.Space != nsSASL {
-			return unplanned("%s while authenticating", start.Name.Local)
-		}
-		switch start.Name.Local {
-		case "failure":
-			return readFailure(d, start)
-		case "challenge", "success":
-		default:
-			return unplanned("%s while authenticating", start.Name.Local)
-		}
-		var text string
-		if err := d.DecodeElement(&text, &start); err != nil {
-			return err
-		}
-		data, err := decode(text)
+		response, last, mask, err := answer(d, start)
 		if err != nil {
-			return fmt.Errorf("pipelining: the server's %s: %w", start.Name.Local, err)
+			if len(response) > 0 {
+				_ = respond(response, false) // It is over anyway.
+			}
+			return 0, verdict(err)
 		}
-		if start.Name.Local == "success" {
-			return x.finish(data)
+		if mask != 0 {
+			// What the answer left unread is not the session's.
+			_, err := xmlstream.Copy(xmlstream.Discard(), d)
+			return mask, err
 		}
-		if x.steps++; !x.more || x.steps > maxSteps {
-			return unplanned("a challenge that is not due")
-		}
-		more, response, err := x.n.Step(data)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnproven, err)
-		}
-		x.more = more
-		element := `<response xmlns='` + nsSASL + `'>` + encode(response) + `</response>`
-		// SCRAM is the one mechanism in use of which it is known.
-		if err := respond([]byte(element), !more || x.scram && x.steps == 1); err != nil {
-			return err
+		if err := respond(response, last); err != nil {
+			return 0, err
 		}
 	}
+}
+
+// answer answers the server.
+func (x *conversation) answer(d *xml.Decoder, start xml.StartElement) ([]byte, bool, xmpp.SessionState, error) {
+	if start.Name.Space != nsSASL {
+		return nil, false, 0, unplanned("%s while authenticating", start.Name.Local)
+	}
+	switch start.Name.Local {
+	case "failure":
+		return nil, false, 0, readFailure(d, start)
+	case "challenge", "success":
+	default:
+		return nil, false, 0, unplanned("%s while authenticating", start.Name.Local)
+	}
+	var text string
+	if err := d.DecodeElement(&text, &start); err != nil {
+		return nil, false, 0, err
+	}
+	data, err := decode(text)
+	if err != nil {
+		return nil, false, 0, fmt.Errorf("pipelining: the server's %s: %w", start.Name.Local, err)
+	}
+	if start.Name.Local == "success" {
+		return nil, false, xmpp.Authn, x.finish(data)
+	}
+	if x.steps++; !x.more || x.steps > maxSteps {
+		return nil, false, 0, unplanned("a challenge that is not due")
+	}
+	more, response, err := x.n.Step(data)
+	if err != nil {
+		return nil, false, 0, fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	x.more = more
+	element := `<response xmlns='` + nsSASL + `'>` + encode(response) + `</response>`
+	// SCRAM is the one mechanism in use of which it is known.
+	return []byte(element), !more || x.scram && x.steps == 1, 0, nil
 }
 
 // finish hands the mechanism the data that came with success.
@@ -191,7 +271,7 @@ func (cfg ClientConfig) sasl() xmpp.StreamFeature {
 			if _, err := s.Conn().Write(x.auth); err != nil {
 				return 0, nil, err
 			}
-			err = x.run(s, func(response []byte, _ bool) error {
+			_, err = converse(s, x.answer, func(response []byte, _ bool) error {
 				_, err := s.Conn().Write(response)
 				return err
 			})

@@ -27,6 +27,7 @@ func (n *negotiation) head(raw []byte) ([]byte, error) {
 		return nil, n.top.errorInPlaceOfHeader()
 	}
 	if !n.server {
+		n.header = bytes.Clone(raw)
 		return raw, nil
 	}
 	if !n.plain(raw) {

@@ -6,8 +6,11 @@ package pipelining
 
 import (
 	"crypto/tls"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"mellium.im/xmpp/stanza"
@@ -42,7 +45,7 @@ func (w within) Unwrap() error { return w.error }
 
 // final reports whether no plan could have made a difference.
 func final(err error) bool {
-	if errors.As(err, new(AuthError)) || errors.As(err, new(stanza.Error)) ||
+	if errors.As(err, new(spoken)) || errors.As(err, new(AuthError)) || errors.As(err, new(stanza.Error)) ||
 		errors.As(err, new(*tls.CertificateVerificationError)) {
 		return true
 	}
@@ -59,8 +62,27 @@ func final(err error) bool {
 	return false
 }
 
-// outdated reports whether the server does not take the mechanism any more.
+// A spoken error is what an Authenticator has said, and is final.
+type spoken struct{ error }
+
+func (s spoken) Unwrap() error { return s.error }
+
+// verdict returns what an Authenticator's error is worth: it is final unless the
+// connection is to blame.
+func verdict(err error) error {
+	if errors.Is(err, ErrMispredicted) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, new(net.Error)) || errors.As(err, new(*xml.SyntaxError)) {
+		return err
+	}
+	return spoken{err}
+}
+
+// outdated reports whether the server does not take any more what was sent first.
 func outdated(err error) bool {
+	var retry interface{ TryAgain() bool }
+	if errors.As(err, &retry) {
+		return retry.TryAgain()
+	}
 	var e AuthError
 	if !errors.As(err, &e) {
 		return false

@@ -108,6 +108,8 @@ type negotiation struct {
 	header  []byte  // the last header, while it may be needed again
 	assumed *rawTag // the header that was answered before it came
 	idle    *idle   // a server-to-server stream that is about to be ready
+	follows bool    // features follow on what made a client's session ready
+	tail    bool    // and are about to be read
 }
 
 func begin(ctx context.Context, inner xmpp.Negotiator, cfg Config, s *xmpp.Session) *negotiation {
@@ -191,6 +193,9 @@ func (n *negotiation) advance(in, out *stream.Info, s *xmpp.Session) (xmpp.Sessi
 	if n.idle != nil {
 		return n.resume(s)
 	}
+	if n.tail {
+		return n.readTail(in, out, s)
+	}
 	claimed := *in
 	if n.server && n.s2s && !n.top.in.scan.begun && n.top.in.r == n.top.in.vetted {
 		// The stock negotiator wants to know before the header whom it is from.
@@ -220,6 +225,9 @@ func (n *negotiation) advance(in, out *stream.Info, s *xmpp.Session) (xmpp.Sessi
 	if err := n.known(); err != nil {
 		n.top.beginAnew(rw != nil)
 		return mask, nil, n.fail(err, claimed)
+	}
+	if n.follows {
+		rw = n.beforeTail()
 	}
 	ready := mask&xmpp.Ready != 0
 	if rw != nil {

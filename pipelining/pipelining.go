@@ -67,9 +67,10 @@ const NS = "urn:xmpp:features:pipelining"
 
 // Namespaces of RFC 6120 that mellium keeps to itself.
 const (
-	nsTLS  = "urn:ietf:params:xml:ns:xmpp-tls"
-	nsSASL = "urn:ietf:params:xml:ns:xmpp-sasl"
-	nsBind = "urn:ietf:params:xml:ns:xmpp-bind"
+	nsTLS   = "urn:ietf:params:xml:ns:xmpp-tls"
+	nsSASL  = "urn:ietf:params:xml:ns:xmpp-sasl"
+	nsSASL2 = "urn:xmpp:sasl:2"
+	nsBind  = "urn:ietf:params:xml:ns:xmpp-bind"
 )
 
 // StreamFeature announces on a server that its clients may send ahead; on a

@@ -61,6 +61,11 @@ type Plan struct {
 	// the ClientConfig.
 	// If it is empty or not among them, the first of them is taken.
 	Mechanism string
+
+	// SASL2 says to begin with an authenticate element of XEP-0388, which needs an
+	// Authenticator that can do so.
+	// Nothing is sent behind it, whatever the mode, and no pause is needed.
+	SASL2 bool
 }
 
 // Defaults of a [ClientConfig].
@@ -96,6 +101,10 @@ type ClientConfig struct {
 
 	// Mechanisms are the SASL mechanisms that may be used, best first.
 	Mechanisms []sasl.Mechanism
+
+	// Authenticator supplies how to authenticate, in place of Identity, Password and
+	// Mechanisms.
+	Authenticator Authenticator
 
 	// Binder supplies what to bind a resource with.
 	// If it is nil, it is ResourceBinder.

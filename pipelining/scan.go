@@ -55,6 +55,7 @@ const (
 type scanner struct {
 	state   lexState
 	begun   bool // a declaration or the root has begun
+	tight   bool // white space between children of the root is refused
 	closing bool // the tag is an end tag
 	empty   bool // the tag's last byte was '/'
 	quote   byte
@@ -89,7 +90,7 @@ func (s *scanner) local() string {
 
 // reset makes s what it was in the beginning.
 func (s *scanner) reset() {
-	s.state, s.begun, s.child, s.depth, s.nname, s.ndecl = inText, false, false, 0, 0, 0
+	s.state, s.begun, s.child, s.tight, s.depth, s.nname, s.ndecl = inText, false, false, false, 0, 0, 0
 }
 
 // outside reports whether the next byte belongs to no child of the root.
@@ -139,6 +140,8 @@ func (s *scanner) text(b byte) (event, error) {
 		s.state, s.closing, s.empty, s.nmark, s.nref = inOpen, false, false, 0, 0
 	case s.depth > 1:
 		return evNone, s.reference(b)
+	case isSpace(b) && s.tight && s.depth == 1:
+		return evNone, fmt.Errorf("pipelining: white space while authenticating: %w", stream.PolicyViolation)
 	case isSpace(b):
 		return evSkip, nil
 	case s.depth == 0:

@@ -17,7 +17,7 @@ import (
 // informational returns all features that are known, so that they are parsed and
 // none is negotiated.
 func (cfg ClientConfig) informational() []xmpp.StreamFeature {
-	features := []xmpp.StreamFeature{StreamFeature(), cfg.sasl(), feature(cfg.Binder, jid.JID{})}
+	features := append([]xmpp.StreamFeature{StreamFeature(), feature(cfg.Binder, jid.JID{})}, cfg.Authenticator.Features()...)
 	for _, f := range cfg.Features {
 		if f.Name.Space != nsTLS {
 			features = append(features, f)
@@ -39,7 +39,7 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 		// handshake even.
 		return true, data, err
 	}
-	features := []xmpp.StreamFeature{StreamFeature(), starttls, cfg.sasl()}
+	features := append([]xmpp.StreamFeature{StreamFeature(), starttls}, cfg.Authenticator.Features()...)
 	if s.State()&xmpp.S2S == 0 {
 		features = append(features, feature(cfg.Binder, s.LocalAddr()))
 	}
@@ -95,5 +95,9 @@ func (c *client) complete(s *xmpp.Session, mask xmpp.SessionState, conn *Conn) e
 // It is not exported (v0.23.0, features.go).
 func nothingKnown(s *xmpp.Session, err error) bool {
 	const authenticated = xmpp.S2S | xmpp.Authn
-	return err != nil && s.State()&authenticated == authenticated && err.Error() == "xmpp: features advertised out of order"
+	return s.State()&authenticated == authenticated && isNothingKnown(err)
+}
+
+func isNothingKnown(err error) bool {
+	return err != nil && err.Error() == "xmpp: features advertised out of order"
 }

@@ -29,8 +29,19 @@ var mayImport = map[string][]string{
 	"quickstart": {"auth", "bind2", "mam", "pipelining"},
 }
 
+// wire is the package that tests of all others may use: what they negotiate is
+// negotiated on it.
+const wire = root + "/pipelining"
+
+// mayUse lists the packages of other people that single packages are built on.
+var mayUse = map[string][]string{
+	// SCRAM with stored keys and channel binding is no purpose of this module.
+	"auth": {"github.com/xdg-go/scram"},
+}
+
 // mayRequire holds the modules that the root module may require directly.
 var mayRequire = []string{
+	"github.com/xdg-go/scram",
 	"mellium.im/reader",
 	"mellium.im/sasl",
 	"mellium.im/xmlstream",
@@ -96,9 +107,10 @@ func broken(p pkg, imp string, test bool) string {
 			return "test packages serve one package"
 		}
 	case !own:
-		if !standard(imp) && !(test && usual) {
+		if !standard(imp) && !(test && usual) && !slices.Contains(mayUse[strings.TrimPrefix(p.Path, root+"/")], imp) {
 			return "few dependencies"
 		}
+	case test && imp == wire:
 	case !hasElem(imp, "internal") && !joins(p.Path, imp):
 		return "packages stand apart"
 	}
@@ -240,6 +252,9 @@ func TestImportRules(t *testing.T) {
 		{rule: "packages stand apart", path: "/quickstart", imp: "/carbons"},
 		{rule: "packages stand apart", path: "/quickstart", imp: "/bind2/hub"},
 		{rule: "packages stand apart", path: "/newcomer", imp: "/mam"},
+		{rule: "few dependencies", path: "/mam", imp: "github.com/xdg-go/scram"},
+		{path: "/auth", imp: "github.com/xdg-go/scram"},
+		{path: "/auth", imp: "/pipelining", test: true},
 		{path: "/bind2/hub", imp: "/bind2"},
 		{path: "/bind2/hub", imp: "/carbons"},
 		{path: "/bind2/hub", imp: "/mam"},

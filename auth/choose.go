@@ -1,0 +1,167 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+)
+
+// An offering is what a server has offered a client.
+type offering struct {
+	sasl2   bool // the profile is there, and so are names of it
+	names   []string
+	legacy  []string           // names in the profile of RFC 6120
+	tokens  []string           // names for FAST
+	inline  map[string]element // by namespace
+	listed  bool               // there is a list of channel bindings
+	kinds   []string           // what is in it
+	unknown bool               // nothing has been offered yet
+	refused []string           // what has failed and is not tried again
+}
+
+// offered returns what the server has sent last.
+func offered(s *xmpp.Session) *offering {
+	o := &offering{inline: make(map[string]element)}
+	read := func(ns string) (element, bool) {
+		data, _ := s.Feature(ns)
+		e, ok := data.(element)
+		return e, ok
+	}
+	mechanisms := func(e element) (names []string) {
+		for _, c := range e.children() {
+			if text, ok := c.text(); ok && c.start.Name.Local == "mechanism" && c.start.Name.Space == e.start.Name.Space {
+				names = append(names, text)
+			}
+		}
+		return names
+	}
+	if e, ok := read(NSSASL2); ok {
+		o.names = mechanisms(e)
+		o.sasl2 = true
+		if inline, ok := e.child(NSSASL2, "inline"); ok {
+			for _, c := range inline.children() {
+				o.inline[c.start.Name.Space] = c
+				if c.is(NSFAST, "fast") {
+					o.tokens = mechanisms(c)
+				}
+			}
+		}
+	}
+	if e, ok := read(NSSASL); ok {
+		o.legacy = mechanisms(e)
+	}
+	if e, ok := read(NSChannelBinding); ok {
+		o.listed = true
+		for _, c := range e.children() {
+			if kind, ok := c.attr("type"); ok && c.is(NSChannelBinding, "channel-binding") {
+				o.kinds = append(o.kinds, kind)
+			}
+		}
+	}
+	return o
+}
+
+// refuse leaves a mechanism out from now on.
+func (o *offering) refuse(name string) { o.refused = append(o.refused, name) }
+
+// choose prepares the next login to try.
+func (c *Client) choose(ctx context.Context, s *xmpp.Session, o *offering) (*login, error) {
+	if err := c.verify(s); err != nil {
+		return nil, err
+	}
+	state := s.ConnectionState()
+	bound := clientBindings(&state)
+	account := s.LocalAddr().Bare()
+	if t := c.token(ctx, account); o.sasl2 && !t.IsZero() && slices.Contains(o.tokens, t.Mechanism) && !slices.Contains(o.refused, t.Mechanism) {
+		if _, ok := htData(t.Mechanism, bound); ok {
+			return c.prepare(ctx, s, sasl2, t.Mechanism, gs2{}, t, o)
+		}
+	}
+	for _, p := range []*profile{sasl2, rfc6120} {
+		names := o.names
+		if p == rfc6120 {
+			names = o.legacy
+		}
+		name, g, err := c.pick(p, names, o, kinds(bound))
+		if err != nil {
+			return nil, err
+		}
+		if name != "" {
+			return c.prepare(ctx, s, p, name, g, Token{}, o)
+		}
+	}
+	return nil, fmt.Errorf("%w; it offers %q and %q", ErrNoMechanism, o.names, o.legacy)
+}
+
+// pick returns the best mechanism of a profile, or nothing, with what to say
+// about channel binding (XEP-0440, section 4).
+func (c *Client) pick(p *profile, names []string, o *offering, have []string) (string, gs2, error) {
+	if len(names) == 0 {
+		return "", gs2{}, nil
+	}
+	able := slices.ContainsFunc(c.mechanisms(), isPlus)
+	offersPlus := slices.ContainsFunc(names, isPlus)
+	bindable := offersPlus || p == sasl2 && slices.ContainsFunc(o.tokens, binds)
+	common := firstCommon(have, o.kinds)
+	if able {
+		switch {
+		case bindable && len(o.kinds) == 0 && p == sasl2:
+			return "", gs2{}, fmt.Errorf("%w: the server lists mechanisms for it, but no types", ErrChannelBinding)
+		case len(o.kinds) > 0 && !bindable:
+			return "", gs2{}, fmt.Errorf("%w: the server lists types, but no mechanisms for them", ErrChannelBinding)
+		case offersPlus && len(o.kinds) > 0 && common == "" && !slices.Contains(o.kinds, bindEndPoint):
+			return "", gs2{}, fmt.Errorf("%w: the server lists %q", ErrChannelBinding, o.kinds)
+		}
+	}
+	if common == "" && len(o.kinds) == 0 && p == rfc6120 && len(have) > 0 {
+		common = have[0] // A server older than the list.
+	}
+	for _, name := range c.mechanisms() {
+		if !slices.Contains(names, name) || slices.Contains(o.refused, name) || isHT(name) || !c.has(name) {
+			continue
+		}
+		switch {
+		case isPlus(name) && common == "":
+			continue
+		case isPlus(name):
+			return name, gs2{kind: common}, nil
+		}
+		return name, gs2{canBind: able && !offersPlus && len(o.kinds) == 0}, nil
+	}
+	return "", gs2{}, nil
+}
+
+// has reports whether there is such a mechanism.
+func (c *Client) has(name string) bool {
+	_, err := c.mechanism(name, gs2{})
+	return err == nil
+}
+
+func (c *Client) mechanism(name string, g gs2) (sasl.Mechanism, error) {
+	for _, m := range c.More {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	if isScram(name) {
+		return scramClient(name, g), nil
+	}
+	return ClientMechanism(name)
+}
+
+// firstCommon returns the first of list that is also in other.
+func firstCommon(list, other []string) string {
+	for _, s := range list {
+		if slices.Contains(other, s) {
+			return s
+		}
+	}
+	return ""
+}

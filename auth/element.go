@@ -1,0 +1,254 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/stream"
+)
+
+const (
+	// maxTokens and maxText bound one element of a peer. What is expected has some
+	// dozens of tags at most, and the longest message of a mechanism in use, with
+	// a ticket or a web token in it, is some thousand bytes long.
+	maxTokens = 1024
+	maxText   = 64 << 10
+
+	// maxMessage bounds what is encoded in base64.
+	maxMessage = 24 << 10
+)
+
+// errClosed means that the peer has ended its stream in good order.
+var errClosed = fmt.Errorf("auth: the peer closed the stream: %w", io.EOF)
+
+// An element is one child of the stream, or a child of one.
+type element struct {
+	start xml.StartElement
+	inner []xml.Token // without the end tag
+}
+
+// readElement reads the next child of the stream. Stream errors and the end of
+// the stream are errors.
+func readElement(r xml.TokenReader) (element, error) {
+	for {
+		tok, err := r.Token()
+		if tok == nil && err != nil {
+			// An error beside a token is of the next one. Mellium v0.23.0 counts levels
+			// wrongly on a server, and has one about text for each.
+			return element{}, err
+		}
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			if tok.Name == (xml.Name{Space: stream.NS, Local: "error"}) {
+				return element{}, readStreamError(r, tok)
+			}
+			e := element{start: tok.Copy()}
+			return e, e.read(r)
+		case xml.EndElement:
+			return element{}, errClosed
+		case xml.CharData:
+			return element{}, fmt.Errorf("auth: text between elements: %w", stream.PolicyViolation)
+		}
+	}
+}
+
+// read reads up to the end tag.
+func (e *element) read(r xml.TokenReader) error {
+	text := 0
+	for depth := 0; ; {
+		tok, err := r.Token()
+		if tok == nil && err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			depth++
+			for _, a := range tok.Attr {
+				text += len(a.Value)
+			}
+		case xml.EndElement:
+			if depth == 0 {
+				return nil
+			}
+			depth--
+		case xml.CharData:
+			text += len(tok)
+		}
+		if text > maxText || len(e.inner) == maxTokens {
+			return fmt.Errorf("auth: %s is too large: %w", e.start.Name.Local, stream.PolicyViolation)
+		}
+		e.inner = append(e.inner, xml.CopyToken(tok))
+	}
+}
+
+func readStreamError(r xml.TokenReader, start xml.StartElement) error {
+	var se stream.Error
+	if err := se.UnmarshalXML(xml.NewTokenDecoder(xmlstream.Inner(r)), start); err != nil {
+		return err
+	}
+	return se
+}
+
+// children returns the elements within e.
+func (e element) children() []element {
+	var (
+		list  []element
+		depth int
+	)
+	for _, tok := range e.inner {
+		start, opens := tok.(xml.StartElement)
+		_, closes := tok.(xml.EndElement)
+		switch {
+		case opens && depth == 0:
+			list = append(list, element{start: start})
+		case closes && depth == 1:
+		case depth > 0:
+			last := &list[len(list)-1]
+			last.inner = append(last.inner, tok)
+		}
+		if opens {
+			depth++
+		}
+		if closes {
+			depth--
+		}
+	}
+	return list
+}
+
+// child returns the first child of a name.
+func (e element) child(space, local string) (element, bool) {
+	for _, c := range e.children() {
+		if c.is(space, local) {
+			return c, true
+		}
+	}
+	return element{}, false
+}
+
+func (e element) is(space, local string) bool {
+	return e.start.Name == (xml.Name{Space: space, Local: local})
+}
+
+// text returns the text of e, and whether there is nothing else in it.
+func (e element) text() (string, bool) {
+	var b strings.Builder
+	only := true
+	for _, tok := range e.inner {
+		if t, ok := tok.(xml.CharData); ok {
+			b.Write(t)
+		} else {
+			only = false
+		}
+	}
+	return b.String(), only
+}
+
+// attr returns an attribute without prefix.
+func (e element) attr(local string) (string, bool) {
+	for _, a := range e.start.Attr {
+		if a.Name == (xml.Name{Local: local}) {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// decoder returns a decoder that has read the start tag.
+func (e element) decoder() *xml.Decoder {
+	d := xml.NewTokenDecoder(e.whole())
+	_, _ = d.Token() // It is there.
+	return d
+}
+
+// reader returns what is within e.
+func (e element) reader() xml.TokenReader {
+	rest := e.inner
+	return xmlstream.ReaderFunc(func() (xml.Token, error) {
+		if len(rest) == 0 {
+			return nil, io.EOF
+		}
+		tok := rest[0]
+		rest = rest[1:]
+		return tok, nil
+	})
+}
+
+// whole returns e.
+func (e element) whole() xml.TokenReader {
+	return xmlstream.MultiReader(xmlstream.Token(e.start), e.reader(), xmlstream.Token(e.start.End()))
+}
+
+// errEncoding means that something is no base64.
+var errEncoding = errors.New("auth: incorrect encoding")
+
+// message decodes what is in e. White space around it is passed over, within it
+// is none allowed; "=" stands for nothing if the profile says so.
+func (e element) message(p *profile) ([]byte, error) {
+	text, ok := e.text()
+	text = strings.Trim(text, " \t\r\n")
+	switch {
+	case !ok, len(text) > maxMessage, strings.ContainsAny(text, "\r\n"):
+		return nil, errEncoding
+	case text == "=" && p.equals:
+		return []byte{}, nil
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, errEncoding
+	}
+	return data, nil
+}
+
+// encode encodes data that is there, if only as nothing.
+func (p *profile) encode(data []byte) string {
+	if len(data) == 0 && p.equals {
+		return "="
+	}
+	return base64.StdEncoding.EncodeToString(data)
+}
+
+// write writes an element without children, with text that needs no quoting.
+func write(b *bytes.Buffer, local, ns, text string) {
+	b.WriteString("<" + local)
+	if ns != "" {
+		b.WriteString(" xmlns='" + ns + "'")
+	}
+	if text == "" {
+		b.WriteString("/>")
+		return
+	}
+	b.WriteString(">" + text + "</" + local + ">")
+}
+
+// quote returns s as it may stand in text and in attributes.
+func quote(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // A Builder takes everything.
+	return b.String()
+}
+
+// copyTo writes what r reads.
+func copyTo(b *bytes.Buffer, r xml.TokenReader) error {
+	if r == nil {
+		return nil
+	}
+	e := xml.NewEncoder(b)
+	if _, err := xmlstream.Copy(e, r); err != nil {
+		return err
+	}
+	return e.Flush()
+}
