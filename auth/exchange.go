@@ -114,21 +114,22 @@ func (x *exchange) password(user, password string) (*claim, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	var (
-		k    Keys
-		used scram.HashGeneratorFcn
-	)
-	for _, mechanism := range []string{ScramSHA1, ScramSHA256} {
-		// The better one is asked for last, and holds if there is neither.
-		if c.known {
-			break
-		}
-		if k, err = x.find(c, user, mechanism); err != nil {
-			return nil, false, err
-		}
-		used, _ = hashOf(mechanism)
+	// Both kinds of keys are looked up, and one is computed with, whatever there is.
+	k, err := x.find(c, user, ScramSHA256)
+	if err != nil {
+		return nil, false, err
 	}
-	return c, k.match(used, password) && c.known, nil
+	known := c.known
+	other, err := x.find(c, user, ScramSHA1)
+	if err != nil {
+		return nil, false, err
+	}
+	h := scram.SHA256
+	if c.known && !known {
+		k, h = other, scram.SHA1
+	}
+	c.known = c.known || known
+	return c, k.match(h, password) && c.known, nil
 }
 
 // accept is called by mechanisms once the proof is good. It decides whether the

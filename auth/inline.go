@@ -61,8 +61,8 @@ type ClientInline interface {
 	// sent ahead and the offer not known yet.
 	// Request is one complete element; if it is empty nothing is asked for.
 	//
-	// Answer is called with each child of success that has the namespace of
-	// Feature; d reads on behind start, and need not be read to the end.
+	// Answer, if not nil, is called with each child of success that has the namespace
+	// of Feature; d reads on behind start, and need not be read to the end.
 	// It reports whether the session has its address by that: the one that success
 	// names. It must then be a full JID of the account.
 	Request(origin jid.JID, offer xml.TokenReader) (request []byte, answer func(d *xml.Decoder, start xml.StartElement) (bound bool, err error), err error)

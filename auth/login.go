@@ -350,7 +350,7 @@ func (l *login) welcome(ctx context.Context, e element) (jid.JID, xmpp.SessionSt
 		}
 		resumed = resumed || c.is(nsSM, "resumed")
 		for _, r := range l.riders {
-			if r.space != c.start.Name.Space {
+			if r.space != c.start.Name.Space || r.answer == nil {
 				continue
 			}
 			now, err := r.answer(c.decoder(), c.start)

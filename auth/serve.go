@@ -45,11 +45,29 @@ func (s *Server) negotiate(ctx context.Context, session *xmpp.Session, x *offer)
 	r := session.TokenReader()
 	defer r.Close()
 	v := &serving{offer: x, ctx: ctx, r: r}
-	mask, rw, err := v.serve()
+	var (
+		mask xmpp.SessionState
+		rw   io.ReadWriter
+	)
+	err := v.checkFrom()
+	if err == nil {
+		mask, rw, err = v.serve()
+	}
 	if err != nil {
 		v.hangUp(err)
 	}
 	return mask, rw, err
+}
+
+// checkFrom refuses a client that claims to be from another domain than the one
+// that it talks to. It is no sooner told than when it begins to authenticate: an
+// error among the features would end up within their list.
+func (v *serving) checkFrom() error {
+	from := v.session.RemoteAddr()
+	if v.s2s || from.Equal(jid.JID{}) || from.Domainpart() == v.session.LocalAddr().Domainpart() {
+		return nil
+	}
+	return fmt.Errorf("auth: the stream is from another domain: %w", stream.InvalidFrom)
 }
 
 func (v *serving) serve() (xmpp.SessionState, io.ReadWriter, error) {
