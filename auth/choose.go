@@ -22,7 +22,6 @@ type offering struct {
 	inline  map[string]element // by namespace
 	listed  bool               // there is a list of channel bindings
 	kinds   []string           // what is in it
-	unknown bool               // nothing has been offered yet
 	refused []string           // what has failed and is not tried again
 }
 

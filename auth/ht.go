@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"fmt"
 	"unicode/utf8"
 
@@ -108,7 +107,7 @@ func htServer(name string, x *exchange) sasl.Mechanism {
 			if !ok || len(user) == 0 || !utf8.Valid(user) || len(proof) != sha256.Size {
 				return false, nil, nil, errMalformed
 			}
-			var state *tls.ConnectionState = n.TLSState()
+			state := n.TLSState()
 			data, ok := htData(name, x.bindings(state))
 			if !ok {
 				return false, nil, nil, errRefused

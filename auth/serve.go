@@ -264,6 +264,9 @@ func (v *serving) pin(account jid.JID) error {
 // strict makes white space between elements an error, or not, where the
 // connection passes over it.
 func (v *serving) strict(on bool) {
+	if v.server.AllowSpace {
+		return
+	}
 	if c, ok := v.session.Conn().(interface{ RefuseSpace(bool) }); ok {
 		c.RefuseSpace(on)
 	}

@@ -109,6 +109,13 @@ type Server struct {
 	// If it is zero it is DefaultMaxTries.
 	MaxTries int
 
+	// AllowSpace lets clients send white space between elements while SASL2 is under
+	// way, for which they are to be disconnected (XEP-0388, section 2.5).
+	// It does no harm, and some clients rely on it: go-xmpp 0.3 ends each element by
+	// a line feed.
+	// It needs a connection that passes over white space, as pipelining.Conn does.
+	AllowSpace bool
+
 	// Observe is called with the outcome of each attempt to log in: err is nil if
 	// it was successful.
 	Observe func(ctx context.Context, s *xmpp.Session, l Login, err error)

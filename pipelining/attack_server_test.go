@@ -79,6 +79,30 @@ func TestAttackStartTLS(t *testing.T) {
 			})
 		})
 	}
+	for name, gap := range map[string]string{"newline": "\n", "most": strings.Repeat(" ", 16)} {
+		t.Run("AP-02 "+name+" between starttls and ClientHello, allowed", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := host{transport: startTLS, cfg: pipelining.Config{AllowSpace: true}}.visit(t, func(p *peer) {
+					require.NoError(t, p.startTLS(opening+startTag+gap, tls.VersionTLS13))
+					p.say(logInPlain())
+					p.until("</iq>")
+				})
+				require.NoError(t, v.Err)
+			})
+		})
+	}
+	for name, gap := range map[string]string{"too much": strings.Repeat(" ", 17), "text": "\nx", "XML": "\n" + authPlain("juliet", password)} {
+		t.Run("AP-02 "+name+" between starttls and ClientHello, space allowed", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := host{transport: startTLS, cfg: pipelining.Config{AllowSpace: true}}.visit(t, func(p *peer) {
+					c := tls.Client(&behind{peer: p, prefix: opening + startTag + gap}, clientTLS())
+					require.Error(t, c.Handshake())
+				})
+				require.ErrorAs(t, v.Err, new(tls.RecordHeaderError))
+				assert.Empty(t, v.Decided)
+			})
+		})
+	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, tag := range []string{
 			startTag,

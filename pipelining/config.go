@@ -67,6 +67,12 @@ type Config struct {
 	// It helps clients that will not send ahead what follows.
 	Proactive bool
 
+	// AllowSpace lets a client send white space between its starttls element and its
+	// ClientHello, which is no TLS and ends the handshake otherwise.
+	// It does no harm, as nothing of it is taken for XML, and some clients rely on
+	// it: go-xmpp 0.3 ends each element by a line feed.
+	AllowSpace bool
+
 	// TrustFrom lets a server go on without knowing who has authenticated.
 	// The session's remote address is then whatever the stream header claims:
 	// anybody who can authenticate can be anyone.

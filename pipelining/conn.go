@@ -155,6 +155,29 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.conn.Read(p)
 }
 
+// maxSpace bounds what skipSpace passes over. A line feed is what clients send.
+const maxSpace = 16
+
+// skipSpace passes over white space up to the first byte that is none.
+func (c *Conn) skipSpace() error {
+	for range maxSpace {
+		for c.in.r == len(c.in.buf) {
+			if err := c.flush(); err != nil {
+				return err
+			}
+			if err := c.in.fill(c.conn); err != nil {
+				return err
+			}
+		}
+		if !isSpace(c.in.buf[c.in.r]) {
+			break
+		}
+		c.in.r++
+	}
+	c.in.vetted, c.in.seen = max(c.in.vetted, c.in.r), max(c.in.seen, c.in.r)
+	return nil
+}
+
 // ReadByte reads a byte of XML, flushing first if it must wait.
 // While the stream is being negotiated, white space between its elements is
 // passed over, and what no stream may contain is an error.

@@ -51,13 +51,26 @@ func (c *flightConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestProsody logs in to a real server, which does not announce pipelining.
+const interopUser = "juliet"
+
+var interopConfig = interop.Config{Users: map[string]string{interopUser: password}}
+
 func TestProsody(t *testing.T) {
-	const user = "juliet"
-	server := interop.Prosody(t, interop.Config{Users: map[string]string{user: password}})
-	account, err := jid.New(user, server.Domain, "balcony")
-	require.NoError(t, err)
+	server := interop.Prosody(t, interopConfig)
 	t.Logf("Prosody %s", server.Version)
+	testLogins(t, server)
+}
+
+func TestEjabberd(t *testing.T) {
+	server := interop.Ejabberd(t, interopConfig)
+	t.Logf("ejabberd %s", server.Version)
+	testLogins(t, server)
+}
+
+// testLogins logs in to a real server, which does not announce pipelining.
+func testLogins(t *testing.T, server *interop.Server) {
+	account, err := jid.New(interopUser, server.Domain, "balcony")
+	require.NoError(t, err)
 
 	for _, direct := range []bool{false, true} {
 		for _, mechanism := range []sasl.Mechanism{sasl.Plain, sasl.ScramSha1, sasl.ScramSha256, sasl.ScramSha256Plus} {

@@ -267,6 +267,9 @@ func (n *negotiation) renew(rw io.ReadWriter, first bool) (io.ReadWriter, error)
 	}
 	ahead := len(n.top.in.buf) > n.top.in.r
 	risen := rw != io.ReadWriter(n.top)
+	if _, ok := rw.(*tls.Conn); ok && risen && n.server && n.cfg.AllowSpace {
+		n.top.prelude = n.top.skipSpace
+	}
 	if rw != io.ReadWriter(n.top) {
 		n.ascend(asConn(rw, n.top))
 	}

@@ -2,7 +2,7 @@
 // Use of this source code is governed by the BSD 2-clause
 // license that can be found in the LICENSE file.
 
-// Package interop starts real XMPP servers for tests.
+// Package interop starts real XMPP servers and clients for tests.
 //
 // Our own servers in tests agree with our own clients by construction; whether
 // both are right shows only against somebody else's.
@@ -21,6 +21,14 @@
 // run needs neither a network nor foreign software:
 //
 //	export XMPPEXT_PROSODY=$(bash .ci/peers prosody)
+//	export XMPPEXT_EJABBERD=$(bash .ci/peers ejabberd)
+//
+// Clients are the other way round: they log in at our servers. They are run by
+// drivers in the folder clients:
+//
+//	export XMPPEXT_XMPPJS=$(bash .ci/clients xmppjs)
+//	export XMPPEXT_SLIXMPP=$(bash .ci/clients slixmpp)
+//	export XMPPEXT_GOXMPP=$(bash .ci/clients goxmpp)
 //
 // If the variable is set, then a server that does not start fails the test: a
 // broken set-up must not look like a skipped one.
@@ -65,15 +73,17 @@ type Config struct {
 	Users map[string]string
 
 	// Modules are loaded in addition to the few that a login needs. For Prosody
-	// they are those of the prosody and the prosody-modules packages, without the
-	// "mod_".
+	// they are those of the prosody and the prosody-modules packages, for ejabberd
+	// those of its own; both without the "mod_" and without options.
 	Modules []string
 
 	// Settings is added to the server's configuration, in its own language, where
-	// it applies to everything and can override what this package has set.
+	// it applies to everything. For Prosody it can override what this package has
+	// set; for ejabberd it can only add, to the listeners and modules among others.
 	Settings string
 
 	// Sections is added to the end of the configuration, where it applies to the
-	// virtual host and can open further sections, such as components.
+	// virtual host. For Prosody it can open further sections, such as components;
+	// for ejabberd it can override what this package has set.
 	Sections string
 }

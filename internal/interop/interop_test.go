@@ -27,16 +27,53 @@ import (
 const password = `pen\cil" ü]]%d`
 
 var config = interop.Config{
-	Users:   map[string]string{"juliet": password, "o.hara+2": password},
-	Modules: []string{"smacks"},
+	Users: map[string]string{"juliet": password, "o.hara+2": password},
+}
+
+// mechanisms are those that every server offers.
+var mechanisms = []sasl.Mechanism{
+	sasl.Plain, sasl.ScramSha1, sasl.ScramSha256, sasl.ScramSha1Plus, sasl.ScramSha256Plus,
 }
 
 func TestProsody(t *testing.T) {
+	config := config
+	config.Modules = []string{"smacks"}
 	srv := interop.Prosody(t, config)
 	assert.Regexp(t, `^1[3-9]\.`, srv.Version)
+	checkServer(t, srv)
+}
+
+func TestEjabberd(t *testing.T) {
+	config := config
+	config.Modules = []string{"stream_mgmt", "client_state", "carboncopy", "mam", "auth_fast"}
+	srv := interop.Ejabberd(t, config)
+	assert.Regexp(t, `^2[4-9]\.\d\d`, srv.Version)
+	checkServer(t, srv, "SCRAM-SHA-512", "SCRAM-SHA-512-PLUS")
+
+	t.Run("SASL2", func(t *testing.T) {
+		s := dial(t, srv.DirectTLS, srv.Domain)
+		s.from = "juliet@" + srv.Domain
+		s.encrypt(srv)
+		f := s.open()
+		assert.ElementsMatch(t, f.Mechanisms, f.SASL2.Mechanisms)
+		assert.NotNil(t, f.SASL2.Bind)
+		assert.Contains(t, f.SASL2.FAST, "HT-SHA-256-NONE")
+	})
+}
+
+// checkServer checks what is the same with every server that has [config], except
+// for the names of more mechanisms.
+func checkServer(t *testing.T, srv *interop.Server, more ...string) {
 	assert.Equal(t, "interop.example", srv.Domain)
 	assert.True(t, srv.Roots.Equal(newPool(t, srv.RootsPEM)))
 
+	for _, m := range mechanisms {
+		more = append(more, m.Name)
+	}
+	checkSecure := func(t *testing.T, f features) {
+		assert.Nil(t, f.StartTLS)
+		assert.ElementsMatch(t, more, f.Mechanisms)
+	}
 	t.Run("STARTTLS features", func(t *testing.T) {
 		s := dial(t, srv.STARTTLS, srv.Domain)
 		f := s.open()
@@ -60,9 +97,7 @@ func TestProsody(t *testing.T) {
 		assert.ErrorAs(t, err, new(x509.UnknownAuthorityError))
 	})
 
-	for _, m := range []sasl.Mechanism{
-		sasl.Plain, sasl.ScramSha1, sasl.ScramSha256, sasl.ScramSha1Plus, sasl.ScramSha256Plus,
-	} {
+	for _, m := range mechanisms {
 		t.Run("login with "+m.Name, func(t *testing.T) {
 			assert.NoError(t, login(t, srv, "juliet", password, m))
 			assert.Error(t, login(t, srv, "juliet", password+"?", m))
@@ -79,15 +114,6 @@ func newPool(t *testing.T, pem []byte) *x509.CertPool {
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM(pem))
 	return pool
-}
-
-// checkSecure checks what a server offers on an encrypted stream.
-func checkSecure(t *testing.T, f features) {
-	t.Helper()
-	assert.Nil(t, f.StartTLS)
-	assert.ElementsMatch(t, []string{
-		"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS",
-	}, f.Mechanisms)
 }
 
 // login logs in to srv and out again.
@@ -124,44 +150,66 @@ func TestProsodyConfig(t *testing.T) {
 	assert.NotContains(t, f.Mechanisms, "PLAIN")
 }
 
-func TestProsodyEndsWithTest(t *testing.T) {
-	var (
-		srv  *interop.Server
-		conn net.Conn
-	)
-	ok := t.Run("test", func(t *testing.T) {
-		srv = interop.Prosody(t, config)
-
-		// An open stream must not hold the end up.
-		s := dial(t, srv.STARTTLS, srv.Domain)
-		s.open()
-		conn = s.conn
+func TestEjabberdConfig(t *testing.T) {
+	srv := interop.Ejabberd(t, interop.Config{
+		Domain:   "other.example",
+		Settings: "modules:\n  mod_muc:\n    host: rooms.other.example",
+		Sections: "disable_sasl_mechanisms:\n  - PLAIN\n  - SCRAM-SHA-1",
 	})
-	if srv == nil {
-		t.SkipNow()
-	}
-	require.True(t, ok)
-	_ = conn.Close()
-	assertGone(t, srv)
+	assert.Equal(t, "other.example", srv.Domain)
+	s := dial(t, srv.DirectTLS, srv.Domain)
+	s.encrypt(srv)
+	f := s.open()
+	assert.Contains(t, f.Mechanisms, "SCRAM-SHA-256")
+	assert.NotContains(t, f.Mechanisms, "PLAIN")
 }
 
-func TestProsodyEndsWithProcess(t *testing.T) {
-	fake := &fakeT{TB: t}
-	var srv *interop.Server
-	fake.run(func() { srv = interop.Prosody(fake, config) })
-	if fake.skipped != "" {
-		t.Skip(fake.skipped)
+func TestEndsWithTest(t *testing.T) {
+	for _, peer := range peers {
+		t.Run(peer.name, func(t *testing.T) {
+			var (
+				srv  *interop.Server
+				conn net.Conn
+			)
+			ok := t.Run("test", func(t *testing.T) {
+				srv = peer.start(t, config)
+
+				// An open stream must not hold the end up.
+				s := dial(t, srv.STARTTLS, srv.Domain)
+				s.open()
+				conn = s.conn
+			})
+			if srv == nil {
+				t.SkipNow()
+			}
+			require.True(t, ok)
+			_ = conn.Close()
+			assertGone(t, srv)
+		})
 	}
-	require.Empty(t, fake.fatal)
-	require.NoError(t, srv.Abandon())
-	select {
-	case <-srv.Done():
-	case <-time.After(10 * time.Second):
-		t.Error("Prosody stays when the test goes")
+}
+
+func TestEndsWithProcess(t *testing.T) {
+	for _, peer := range peers {
+		t.Run(peer.name, func(t *testing.T) {
+			fake := &fakeT{TB: t}
+			var srv *interop.Server
+			fake.run(func() { srv = peer.start(fake, config) })
+			if fake.skipped != "" {
+				t.Skip(fake.skipped)
+			}
+			require.Empty(t, fake.fatal)
+			require.NoError(t, srv.Abandon())
+			select {
+			case <-srv.Done():
+			case <-time.After(10 * time.Second):
+				t.Error("the server stays when the test goes")
+			}
+			fake.run(fake.cleanUp)
+			assertGone(t, srv)
+			assert.Contains(t, fake.errors, "it had ended before")
+		})
 	}
-	fake.run(fake.cleanUp)
-	assertGone(t, srv)
-	assert.Contains(t, fake.errors, "it had ended before")
 }
 
 // assertGone asserts that a server has left neither a process nor a port.

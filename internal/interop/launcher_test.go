@@ -19,6 +19,16 @@ import (
 	"github.com/xmppext/xmppext/internal/interop"
 )
 
+// peers are the servers that there are.
+var peers = []struct {
+	name, env, peer string
+	start           func(testing.TB, interop.Config) *interop.Server
+	at              func(testing.TB, interop.Config, func() (starttls, direct string, err error)) *interop.Server
+}{
+	{"Prosody", "XMPPEXT_PROSODY", "prosody", interop.Prosody, interop.ProsodyAt},
+	{"ejabberd", "XMPPEXT_EJABBERD", "ejabberd", interop.Ejabberd, interop.EjabberdAt},
+}
+
 // fakeT is a test that only notes how it ends.
 type fakeT struct {
 	testing.TB
@@ -58,60 +68,68 @@ func (f *fakeT) run(fn func()) {
 	<-done
 }
 
-func TestProsodyWithoutLauncher(t *testing.T) {
-	t.Setenv("XMPPEXT_PROSODY", "")
-	fake := &fakeT{TB: t}
-	fake.run(func() { interop.Prosody(fake, interop.Config{}) })
-	assert.Equal(t, "interop: XMPPEXT_PROSODY is not set; run: export XMPPEXT_PROSODY=$(bash .ci/peers prosody)", fake.skipped)
-	assert.Empty(t, fake.fatal)
+func TestWithoutLauncher(t *testing.T) {
+	for _, peer := range peers {
+		t.Run(peer.name, func(t *testing.T) {
+			t.Setenv(peer.env, "")
+			fake := &fakeT{TB: t}
+			fake.run(func() { peer.start(fake, interop.Config{}) })
+			assert.Equal(t, fmt.Sprintf("interop: %s is not set; run: export %[1]s=$(bash .ci/peers %s)", peer.env, peer.peer), fake.skipped)
+			assert.Empty(t, fake.fatal)
+		})
+	}
 }
 
-func TestProsodyWithBrokenLauncher(t *testing.T) {
+func TestWithBrokenLauncher(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no shell scripts here")
 	}
-	for _, tc := range []struct{ name, script, want string }{
-		{"missing", "", "no such file"},
-		{"fails", "echo it is ill >&2; exit 3", "exit status 3"},
-		{"says why it fails", "echo it is ill >&2; exit 3", "it is ill"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			launcher := filepath.Join(t.TempDir(), "launcher")
-			if tc.script != "" {
-				require.NoError(t, os.WriteFile(launcher, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700))
-			}
-			t.Setenv("XMPPEXT_PROSODY", launcher)
-			fake := &fakeT{TB: t}
-			fake.run(func() { interop.Prosody(fake, interop.Config{}) })
-			assert.Contains(t, fake.fatal, tc.want)
-			assert.Empty(t, fake.skipped)
-			assert.Empty(t, fake.cleanups)
-		})
+	for _, peer := range peers {
+		for _, tc := range []struct{ name, script, want string }{
+			{"missing", "", "no such file"},
+			{"fails", "echo it is ill >&2; exit 3", "exit status 3"},
+			{"says why it fails", "echo it is ill >&2; exit 3", "it is ill"},
+		} {
+			t.Run(peer.name+" "+tc.name, func(t *testing.T) {
+				launcher := filepath.Join(t.TempDir(), "launcher")
+				if tc.script != "" {
+					require.NoError(t, os.WriteFile(launcher, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700))
+				}
+				t.Setenv(peer.env, launcher)
+				fake := &fakeT{TB: t}
+				fake.run(func() { peer.start(fake, interop.Config{}) })
+				assert.Contains(t, fake.fatal, tc.want)
+				assert.Empty(t, fake.skipped)
+				assert.Empty(t, fake.cleanups)
+			})
+		}
 	}
 }
 
-func TestProsodyWithTakenPort(t *testing.T) {
-	for _, which := range []string{"STARTTLS", "direct TLS"} {
-		t.Run(which, func(t *testing.T) {
-			// It accepts, as a server would.
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = l.Close() })
+func TestWithTakenPort(t *testing.T) {
+	for _, peer := range peers {
+		for _, which := range []string{"STARTTLS", "direct TLS"} {
+			t.Run(peer.name+" "+which, func(t *testing.T) {
+				// It accepts, as a server would.
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				t.Cleanup(func() { _ = l.Close() })
 
-			calls := 0
-			srv := interop.ProsodyAt(t, interop.Config{}, func() (string, string, error) {
-				starttls, direct, err := interop.FreePorts()
-				if calls++; calls == 1 {
-					if which == "STARTTLS" {
-						starttls = l.Addr().String()
-					} else {
-						direct = l.Addr().String()
+				calls := 0
+				srv := peer.at(t, interop.Config{}, func() (string, string, error) {
+					starttls, direct, err := interop.FreePorts()
+					if calls++; calls == 1 {
+						if which == "STARTTLS" {
+							starttls = l.Addr().String()
+						} else {
+							direct = l.Addr().String()
+						}
 					}
-				}
-				return starttls, direct, err
+					return starttls, direct, err
+				})
+				assert.Equal(t, 2, calls)
+				assert.NotContains(t, []string{srv.STARTTLS, srv.DirectTLS}, l.Addr().String())
 			})
-			assert.Equal(t, 2, calls)
-			assert.NotContains(t, []string{srv.STARTTLS, srv.DirectTLS}, l.Addr().String())
-		})
+		}
 	}
 }

@@ -19,8 +19,9 @@ import (
 
 // Names of the files that [pki.write] writes.
 const (
-	certFile = "cert.pem"
-	keyFile  = "key.pem"
+	rootsFile = "roots.pem"
+	certFile  = "cert.pem"
+	keyFile   = "key.pem"
 )
 
 // pki is a certificate authority that has issued one certificate. It has
@@ -66,6 +67,10 @@ func newPKI(domain string) (*pki, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Now it has a key identifier, which the other has to refer to: Python insists.
+	if ca, err = x509.ParseCertificate(caDER); err != nil {
+		return nil, err
+	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, leafKey.Public(), caKey)
 	if err != nil {
 		return nil, err
@@ -84,10 +89,16 @@ func newPKI(domain string) (*pki, error) {
 	return p, nil
 }
 
-// write writes the certificate and its key into dir.
+// write writes the certificates and the key into dir.
 func (p *pki) write(dir string) error {
-	if err := os.WriteFile(filepath.Join(dir, certFile), p.certPEM, 0o600); err != nil {
-		return err
+	for name, content := range map[string][]byte{
+		rootsFile: p.rootsPEM,
+		certFile:  p.certPEM,
+		keyFile:   p.keyPEM,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, keyFile), p.keyPEM, 0o600)
+	return nil
 }

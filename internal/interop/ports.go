@@ -39,3 +39,9 @@ func accepts(addr string) bool {
 	}
 	return conn.Close() == nil
 }
+
+// port returns the port of a host:port.
+func port(addr string) (string, error) {
+	_, port, err := net.SplitHostPort(addr)
+	return port, err
+}

@@ -6,7 +6,6 @@ package interop
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,11 +32,8 @@ end, -1000);
 // SCRAM with a single hash function. The log is detailed, because it shows only
 // after failures.
 var prosodyConfig = template.Must(template.New("").Funcs(template.FuncMap{
-	"lua": luaString,
-	"port": func(addr string) (string, error) {
-		_, port, err := net.SplitHostPort(addr)
-		return port, err
-	},
+	"lua":  luaString,
+	"port": port,
 }).Parse(`run_as_root = true
 data_path = {{lua .Data}}
 plugin_paths = { {{lua .Plugins}} }
@@ -99,8 +95,9 @@ func writeProsody(dir string, cfg Config) error {
 	return nil
 }
 
-// writeProsodyConfig writes the configuration and returns its name.
-func writeProsodyConfig(dir string, cfg Config, starttls, direct string) (string, error) {
+// writeProsodyConfig writes the configuration and returns the arguments for
+// Prosody.
+func writeProsodyConfig(dir string, cfg Config, starttls, direct string) ([]string, error) {
 	var text strings.Builder
 	err := prosodyConfig.Execute(&text, map[string]any{
 		"Config":    cfg,
@@ -113,10 +110,10 @@ func writeProsodyConfig(dir string, cfg Config, starttls, direct string) (string
 		"DirectTLS": direct,
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	name := filepath.Join(dir, "prosody.cfg.lua")
-	return name, os.WriteFile(name, []byte(text.String()), 0o600)
+	return []string{"-F", "--config", name}, os.WriteFile(name, []byte(text.String()), 0o600)
 }
 
 // storageName returns s as Prosody spells it in the names of files.

@@ -23,6 +23,11 @@ type features struct {
 		Required *struct{} `xml:"required"`
 	} `xml:"urn:ietf:params:xml:ns:xmpp-tls starttls"`
 	Mechanisms []string `xml:"urn:ietf:params:xml:ns:xmpp-sasl mechanisms>mechanism"`
+	SASL2      struct {
+		Mechanisms []string  `xml:"mechanism"`
+		Bind       *struct{} `xml:"inline>bind"`
+		FAST       []string  `xml:"inline>fast>mechanism"`
+	} `xml:"urn:xmpp:sasl:2 authentication"`
 }
 
 // stream is the client's end of a stream, without a library that could hide
@@ -31,6 +36,7 @@ type stream struct {
 	t      *testing.T
 	conn   net.Conn
 	domain string
+	from   string // the client, if it says so before it logs in
 	d      *xml.Decoder
 }
 
@@ -56,7 +62,11 @@ func (s *stream) encrypt(srv *interop.Server) {
 func (s *stream) open() features {
 	s.t.Helper()
 	s.d = xml.NewDecoder(s.conn)
-	s.send(`<?xml version="1.0"?><stream:stream to="%s" version="1.0" xmlns="jabber:client" xmlns:stream="http://etherx.jabber.org/streams">`, s.domain)
+	s.send(`<?xml version="1.0"?><stream:stream to="%s" `, s.domain)
+	if s.from != "" {
+		s.send(`from="%s" `, s.from)
+	}
+	s.send(`version="1.0" xmlns="jabber:client" xmlns:stream="http://etherx.jabber.org/streams">`)
 	s.start("stream")
 	var f features
 	start := s.start("features")
