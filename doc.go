@@ -9,4 +9,6 @@
 //
 //   - [github.com/xmppext/xmppext/pipelining]: a whole login in two flights
 //     (XEP-0305 §4, version 0.3, Deferred).
+//   - [github.com/xmppext/xmppext/auth]: SASL in both profiles, with stored keys,
+//     channel binding and tokens (RFC 6120 §6, XEP-0388, XEP-0440, XEP-0484).
 package xmppext
