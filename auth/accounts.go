@@ -27,7 +27,7 @@ type Accounts struct {
 	Iterations int
 
 	mu   sync.RWMutex
-	keys map[string]map[string]*Keys // by account and mechanism; fmt does not follow the pointers
+	keys map[string]map[string]sealed[Keys] // by account and mechanism
 }
 
 // SetPassword gives an account a password, instead of any other that it had.
@@ -41,18 +41,18 @@ func (a *Accounts) SetPassword(account jid.JID, password string) error {
 	if err != nil {
 		return err
 	}
-	keys := make(map[string]*Keys)
+	keys := make(map[string]sealed[Keys])
 	for _, mechanism := range []string{ScramSHA256, ScramSHA1} {
 		k, err := NewKeys(password, mechanism, a.Iterations)
 		if err != nil {
 			return err
 		}
-		keys[mechanism] = &k
+		keys[mechanism] = seal(k)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.keys == nil {
-		a.keys = make(map[string]map[string]*Keys)
+		a.keys = make(map[string]map[string]sealed[Keys])
 	}
 	a.keys[name] = keys
 	return nil
@@ -75,16 +75,16 @@ func (a *Accounts) SetKeys(account jid.JID, mechanism string, k Keys) error {
 	case !k.valid(h), k.Iterations < minIterations, k.Iterations > maxIterations:
 		return fmt.Errorf("auth: these are no keys for %s", mechanism)
 	}
-	k = k.clone()
+	kept := seal(k.clone())
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.keys == nil {
-		a.keys = make(map[string]map[string]*Keys)
+		a.keys = make(map[string]map[string]sealed[Keys])
 	}
 	if a.keys[name] == nil {
-		a.keys[name] = make(map[string]*Keys)
+		a.keys[name] = make(map[string]sealed[Keys])
 	}
-	a.keys[name][withoutPlus(mechanism)] = &k
+	a.keys[name][withoutPlus(mechanism)] = kept
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (a *Accounts) Keys(ctx context.Context, account jid.JID, mechanism string) 
 	if !ok {
 		return Keys{}, fmt.Errorf("%w: %s, for %s", ErrUnknownAccount, name, mechanism)
 	}
-	return k.clone(), nil
+	return k().clone(), nil
 }
 
 // clone returns a copy that shares nothing with k.

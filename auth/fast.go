@@ -155,7 +155,11 @@ func (x *exchange) token(mechanism, user string, proof, binding []byte) (*claim,
 		case isCurrent:
 			used = current
 			t.Current = current
-			return x.fast.counts
+			earlier := !t.New.IsZero() && t.New.Expires.Before(current.Expires)
+			if earlier {
+				t.New = Token{} // It was made to live shorter.
+			}
+			return x.fast.counts || earlier
 		default:
 			return false
 		}
@@ -195,7 +199,7 @@ func (x *exchange) issue(possible []string) Token {
 	if f == nil || f.Store == nil || x.client == "" {
 		return Token{}
 	}
-	now := time.Now()
+	now := time.Now().Round(0) // Without the monotonic clock, which may stand still.
 	if mechanism == "" {
 		due := !x.fast.used.IsZero() && !x.fast.invalidate && now.Sub(x.fast.used.Issued) >= f.refresh()
 		if !due {

@@ -143,11 +143,6 @@ func serverConfig(srv *auth.Server) func(*xmpp.Session, *xmpp.StreamConfig) xmpp
 	}
 }
 
-// stockClient returns mellium's own negotiator with the features of c.
-func stockClient(c *auth.Client) xmpp.Negotiator {
-	return xmpptest.Stock(append(c.Features(), xmpp.StartTLS(clientTLS()), xmpp.BindResource())...)
-}
-
 // ahead returns a client's negotiator that sends ahead.
 func ahead(plan pipelining.Plan, c *auth.Client) xmpp.Negotiator {
 	return pipelining.Client(plan, pipelining.ClientConfig{TLS: clientTLS(), Authenticator: c})

@@ -35,8 +35,8 @@ type MemoryTokens struct {
 	MaxClients int
 
 	mu       sync.Mutex
-	accounts map[string]map[string]*Tokens // by account and client; fmt does not follow the pointers
-	untilDue int                           // how many more are stored before the next sweep
+	accounts map[string]map[string]sealed[Tokens] // by account and client
+	untilDue int                                  // how many more are stored before the next sweep
 }
 
 // Update changes the tokens of a client, as [TokenStore] describes it.
@@ -51,7 +51,7 @@ func (m *MemoryTokens) Update(ctx context.Context, account jid.JID, client strin
 	defer m.mu.Unlock()
 	var t Tokens
 	if have, ok := m.accounts[name][client]; ok {
-		t = *have
+		t = have()
 	}
 	switch {
 	case !change(&t):
@@ -92,9 +92,9 @@ func (m *MemoryTokens) put(name, client string, t Tokens) {
 	}
 	clients := m.accounts[name]
 	if clients == nil {
-		clients = make(map[string]*Tokens)
+		clients = make(map[string]sealed[Tokens])
 		if m.accounts == nil {
-			m.accounts = make(map[string]map[string]*Tokens)
+			m.accounts = make(map[string]map[string]sealed[Tokens])
 		}
 		m.accounts[name] = clients
 	}
@@ -107,7 +107,7 @@ func (m *MemoryTokens) put(name, client string, t Tokens) {
 			delete(clients, firstToExpire(clients))
 		}
 	}
-	clients[client] = &t
+	clients[client] = seal(t)
 }
 
 // sweep drops the tokens of the clients that have expired ones only.
@@ -117,7 +117,7 @@ func (m *MemoryTokens) sweep(now time.Time) {
 	left := 0
 	for name, clients := range m.accounts {
 		for client, t := range clients {
-			if !now.Before(t.expires()) {
+			if !now.Before(t().expires()) {
 				delete(clients, client)
 			}
 		}
@@ -130,26 +130,24 @@ func (m *MemoryTokens) sweep(now time.Time) {
 }
 
 // firstToExpire returns the client that has nothing left first.
-func firstToExpire(clients map[string]*Tokens) string {
+func firstToExpire(clients map[string]sealed[Tokens]) string {
 	var (
 		first string
-		at    *Tokens
+		at    time.Time
+		found bool
 	)
 	for client, t := range clients {
-		if at == nil {
-			first, at = client, t
-			continue
-		}
-		// Never up to the order of the map.
-		if c := t.expires().Compare(at.expires()); c < 0 || c == 0 && client < first {
-			first, at = client, t
+		expires := t().expires()
+		// Among equals the order of the map must not decide.
+		if c := expires.Compare(at); !found || c < 0 || c == 0 && client < first {
+			first, at, found = client, expires, true
 		}
 	}
 	return first
 }
 
 // expires returns when the last of the tokens expires.
-func (t *Tokens) expires() time.Time {
+func (t Tokens) expires() time.Time {
 	switch {
 	case t.New.IsZero():
 		return t.Current.Expires
@@ -167,7 +165,7 @@ func (t *Tokens) expires() time.Time {
 // A MemoryCache must not be copied after first use.
 type MemoryCache struct {
 	mu     sync.Mutex
-	tokens map[string]*Token // by account; fmt does not follow the pointers
+	tokens map[string]sealed[Token] // by account
 }
 
 // Token returns the token of an account, expired or not, or the zero value.
@@ -179,7 +177,7 @@ func (m *MemoryCache) Token(ctx context.Context, account jid.JID) (Token, error)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if t, ok := m.tokens[account.Bare().String()]; ok {
-		return *t, nil
+		return t(), nil
 	}
 	return Token{}, nil
 }
@@ -198,8 +196,14 @@ func (m *MemoryCache) SetToken(ctx context.Context, account jid.JID, t Token) er
 		return nil
 	}
 	if m.tokens == nil {
-		m.tokens = make(map[string]*Token)
+		m.tokens = make(map[string]sealed[Token])
 	}
-	m.tokens[name] = &t
+	m.tokens[name] = seal(t)
 	return nil
 }
+
+// A sealed value is out of sight for fmt, which looks into all others, and where
+// it may not call their methods.
+type sealed[T any] func() T
+
+func seal[T any](v T) sealed[T] { return func() T { return v } }

@@ -5,7 +5,6 @@
 package auth
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -99,7 +98,7 @@ type Server struct {
 	// Servers for the same domain should share it, and keep it when they are
 	// restarted, or their unknown accounts will change. It should have 32 random
 	// bytes. If it is empty it is made anew with the Server.
-	Secret []byte
+	Secret Secret
 
 	// Iterations is what accounts that do not exist pretend to have, and should be
 	// what the others have. If it is zero it is DefaultIterations.
@@ -125,7 +124,7 @@ type Server struct {
 	Logger *slog.Logger
 
 	once   sync.Once
-	secret []byte
+	secret sealed[[]byte]
 }
 
 // Profile is a set of ways to write SASL.
@@ -373,13 +372,14 @@ func (s *Server) mechanisms() []string {
 // fakes returns the secret that unknown accounts are made from.
 func (s *Server) fakes() []byte {
 	s.once.Do(func() {
-		s.secret = bytes.Clone(s.Secret)
-		if len(s.secret) == 0 {
-			s.secret = make([]byte, 32)
-			_, _ = rand.Read(s.secret) // It never fails.
+		secret := []byte(s.Secret)
+		if len(secret) == 0 {
+			secret = make([]byte, 32)
+			_, _ = rand.Read(secret) // It never fails.
 		}
+		s.secret = seal(secret)
 	})
-	return s.secret
+	return s.secret()
 }
 
 func (s *Server) iterations() int { return cmp.Or(s.Iterations, DefaultIterations) }

@@ -23,11 +23,13 @@ type Token struct {
 	// Issued is when the token was made. Clients do not know it.
 	Issued time.Time
 
-	// Expires is when the token is of no more use.
+	// Expires is when the token is of no more use. The zero value means that a
+	// client does not know; a server's tokens all expire.
 	Expires time.Time
 
 	// Count is on a server the highest counter that was seen with the token, and
-	// zero if there was none.
+	// zero if there was none. It is at most the largest int64.
+	// A client may count its tries by it.
 	Count uint64
 }
 
@@ -43,11 +45,16 @@ type Tokens struct {
 
 // TokenStore keeps tokens on a server.
 //
+// It is called by several sessions at once, and also for clients that have proven
+// nothing yet, with accounts that may not exist: it should keep nothing of those.
+// It may forget tokens that have expired. An error wraps that of ctx if that has
+// ended.
+//
 // A token's secret is needed as it is, not hashed; a store that is not in memory
 // should encrypt it.
 type TokenStore interface {
-	// Update changes the tokens of one client, which is known by the id of its
-	// user-agent element, of a bare account.
+	// Update changes the tokens of one client of a bare account. Client is the id of
+	// its user-agent element, a UUID in lower case.
 	//
 	// Change is called with what is stored, which is zero if there is nothing, and
 	// reports whether it has changed it. What it leaves is stored if so; nothing
@@ -60,7 +67,7 @@ type TokenStore interface {
 	Update(ctx context.Context, account jid.JID, client string, change func(*Tokens) bool) error
 }
 
-// TokenCache keeps tokens on a client.
+// TokenCache keeps tokens on a client. It is called by several sessions at once.
 type TokenCache interface {
 	// Token returns the token of a bare account, or the zero value if there is
 	// none.
