@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/xdg-go/scram"
 	"mellium.im/sasl"
@@ -90,8 +89,11 @@ func (x *exchange) keys(user, mechanism string) (Keys, *claim, error) {
 
 func (x *exchange) find(c *claim, user, mechanism string) (Keys, error) {
 	h, _ := hashOf(mechanism)
+	if c.account.Localpart() != "" {
+		user = c.account.Localpart() // However it was written.
+	}
 	// They are made up even if they are not needed, to take the same time.
-	k := fakeKeys(x.server.fakes(), strings.ToLower(user)+"@"+x.domain.Domainpart(), h, x.server.iterations())
+	k := fakeKeys(x.server.fakes(), user+"@"+x.domain.Domainpart(), h, x.server.iterations())
 	if c.account.Equal(jid.JID{}) || x.server.Credentials == nil {
 		return k, nil
 	}
@@ -125,7 +127,7 @@ func (x *exchange) password(user, password string) (*claim, bool, error) {
 		return nil, false, err
 	}
 	h := scram.SHA256
-	if c.known && !known {
+	if c.known && !known || !c.known && !x.server.offersSHA256() {
 		k, h = other, scram.SHA1
 	}
 	c.known = c.known || known

@@ -128,9 +128,8 @@ func fakeKeys(secret []byte, account string, h scram.HashGeneratorFcn, iteration
 		var b []byte
 		for i := uint64(0); len(b) < size; i++ {
 			mac := hmac.New(sha256.New, secret)
-			mac.Write([]byte{what})
+			mac.Write([]byte{what, byte(h().Size())})
 			mac.Write(binary.BigEndian.AppendUint64(nil, i))
-			mac.Write([]byte{byte(size)})
 			mac.Write([]byte(account))
 			b = mac.Sum(b)
 		}

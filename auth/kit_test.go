@@ -143,6 +143,11 @@ func serverConfig(srv *auth.Server) func(*xmpp.Session, *xmpp.StreamConfig) xmpp
 	}
 }
 
+// stockClient returns mellium's own negotiator with the features of c.
+func stockClient(c *auth.Client) xmpp.Negotiator {
+	return xmpptest.Stock(append(c.Features(), xmpp.StartTLS(clientTLS()), xmpp.BindResource())...)
+}
+
 // ahead returns a client's negotiator that sends ahead.
 func ahead(plan pipelining.Plan, c *auth.Client) xmpp.Negotiator {
 	return pipelining.Client(plan, pipelining.ClientConfig{TLS: clientTLS(), Authenticator: c})
@@ -168,19 +173,33 @@ func meet(t testing.TB, origin jid.JID, client, server xmpp.Negotiator) *meeting
 
 func meetOver(t testing.TB, origin jid.JID, client, server xmpp.Negotiator, clientTLS, serverTLS *tls.Config) *meeting {
 	t.Helper()
+	return meetWrapped(t, origin, client, server, clientTLS, serverTLS, func(c net.Conn) net.Conn { return pipelining.NewConn(c) })
+}
+
+// mustMeetPlainly is mustMeet with two negotiators that know nothing of
+// pipelining, and connections to suit them.
+func mustMeetPlainly(t testing.TB, client, server xmpp.Negotiator) *meeting {
+	t.Helper()
+	m := meetWrapped(t, juliet, client, server, clientTLS(), serverTLS(), func(c net.Conn) net.Conn { return c })
+	require.NoError(t, m.err())
+	return m
+}
+
+func meetWrapped(t testing.TB, origin jid.JID, client, server xmpp.Negotiator, clientTLS, serverTLS *tls.Config, wrap func(net.Conn) net.Conn) *meeting {
+	t.Helper()
 	m := &meeting{Link: xmpptest.NewLink(xmpptest.LinkConfig{AtoB: oneWay, BtoA: oneWay})}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel) // Not earlier: mellium may let a live session feel it.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		m.Server, m.ServerErr = xmpp.ReceiveSession(ctx, tls.Server(pipelining.NewConn(m.Link.B), serverTLS), xmpp.Secure, server)
+		m.Server, m.ServerErr = xmpp.ReceiveSession(ctx, tls.Server(wrap(m.Link.B), serverTLS), xmpp.Secure, server)
 		if m.ServerErr != nil {
 			_ = m.Link.B.Close()
 		}
 	}()
 	start := time.Now()
-	m.Client, m.ClientErr = xmpp.NewSession(ctx, origin.Domain(), origin, tls.Client(pipelining.NewConn(m.Link.A), clientTLS), xmpp.Secure, client)
+	m.Client, m.ClientErr = xmpp.NewSession(ctx, origin.Domain(), origin, tls.Client(wrap(m.Link.A), clientTLS), xmpp.Secure, client)
 	m.Took = time.Since(start)
 	if m.ClientErr != nil {
 		_ = m.Link.A.Close()

@@ -9,8 +9,12 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
 
 	"github.com/xmppext/xmppext/auth"
+	"github.com/xmppext/xmppext/internal/xmpptest"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -62,5 +66,41 @@ func TestRoundTrips(t *testing.T) {
 				assert.Equal(t, test.inline, m.Client.LocalAddr().Equal(balcony), m.Client.LocalAddr().String())
 			})
 		})
+	}
+}
+
+// TestStock lets both ends meet mellium's own.
+func TestStock(t *testing.T) {
+	t.Run("negotiators", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := mustMeetPlainly(t, stockClient(newClient()), xmpp.NewNegotiator(serverConfig(newServer())))
+			assert.Equal(t, juliet, m.Server.RemoteAddr())
+		})
+	})
+	t.Run("server", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			server := xmpptest.Stock(xmpp.SASLServer(func(n *sasl.Negotiator) bool {
+				user, given, _ := n.Credentials()
+				return string(user) == juliet.Localpart() && string(given) == password
+			}, sasl.Plain), xmpp.BindResource())
+			mustMeetPlainly(t, stockClient(newClient(auth.Plain)), server)
+		})
+	})
+}
+
+// TestStockClients has mellium's clients log in at our server.
+func TestStockClients(t *testing.T) {
+	for name, m := range map[string]sasl.Mechanism{
+		auth.Plain: sasl.Plain, auth.ScramSHA256: sasl.ScramSha256, auth.ScramSHA1: sasl.ScramSha1,
+	} {
+		for kind, n := range map[string]xmpp.Negotiator{
+			"pipelining's": negotiator(newServer()),
+			"a stock":      xmpp.NewNegotiator(serverConfig(newServer())),
+		} {
+			p, err := stockPair(t, xmpp.SASL("", password, m), n)
+			require.NoError(t, err, "%s, %s negotiator", name, kind)
+			sent := string(p.Link.Sent(xmpptest.Server))
+			assert.NotContains(t, sent, ">=</success>", "no data is not the same as data of no length (RFC 6120, section 6.4.6)")
+		}
 	}
 }

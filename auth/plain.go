@@ -35,6 +35,9 @@ func plainServer(x *exchange) sasl.Mechanism {
 		Name:  Plain,
 		Start: serverOnly,
 		Next: func(n *sasl.Negotiator, message []byte, data any) (bool, []byte, any, error) {
+			if n.State()&sasl.StepMask != sasl.AuthTextSent {
+				return false, nil, nil, sasl.ErrTooManySteps
+			}
 			parts := strings.Split(string(message), "\x00")
 			if len(parts) != 3 || parts[1] == "" || parts[2] == "" || !utf8.Valid(message) {
 				return false, nil, nil, errMalformed
@@ -71,6 +74,9 @@ func externalServer(x *exchange) sasl.Mechanism {
 		Name:  External,
 		Start: serverOnly,
 		Next: func(n *sasl.Negotiator, message []byte, data any) (bool, []byte, any, error) {
+			if n.State()&sasl.StepMask != sasl.AuthTextSent {
+				return false, nil, nil, sasl.ErrTooManySteps
+			}
 			state := n.TLSState()
 			if !utf8.Valid(message) || bytes.IndexByte(message, 0) >= 0 {
 				return false, nil, nil, errMalformed

@@ -38,6 +38,15 @@ func (p *profile) name() xml.Name { return xml.Name{Space: p.ns, Local: p.featur
 func (p *profile) challenge(data []byte) []byte { return p.element("challenge", data) }
 func (p *profile) response(data []byte) []byte  { return p.element("response", data) }
 
+// success returns a success with data, which is nil if there is none: that is
+// not the same as nothing (RFC 6120, section 6.4.6).
+func (p *profile) success(data []byte) []byte {
+	if data == nil {
+		return []byte("<success xmlns='" + p.ns + "'/>")
+	}
+	return p.element("success", data)
+}
+
 func (p *profile) element(local string, data []byte) []byte {
 	var b bytes.Buffer
 	write(&b, local, p.ns, p.encode(data))

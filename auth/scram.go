@@ -7,10 +7,12 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/xdg-go/scram"
+	"github.com/xdg-go/stringprep"
 	"mellium.im/sasl"
 )
 
@@ -32,14 +34,18 @@ func hashOf(mechanism string) (scram.HashGeneratorFcn, bool) {
 // scramUser prepares names and password by SASLprep, and takes them as they are
 // if that forbids them.
 func scramUser(h scram.HashGeneratorFcn, user, password, identity string) (*scram.Client, error) {
-	if c, err := h.NewClient(user, password, identity); err == nil {
-		return c, nil
-	}
-	c, err := h.NewClientUnprepped(user, password, identity)
+	c, err := h.NewClientUnprepped(prepared(user), prepared(password), prepared(identity))
 	if err != nil {
 		return nil, errors.New("auth: the password cannot be used with SCRAM")
 	}
 	return c, nil
+}
+
+func prepared(s string) string {
+	if p, err := stringprep.SASLprep.Prepare(s); err == nil {
+		return p
+	}
+	return s
 }
 
 // gs2 is what a client says about channel binding.
@@ -103,6 +109,9 @@ func scramClient(name string, g gs2) sasl.Mechanism {
 			if x.steps++; x.steps > 2 {
 				return false, nil, nil, sasl.ErrTooManySteps
 			}
+			if reserved(string(challenge)) {
+				return false, nil, nil, fmt.Errorf("%w: an extension that is not known", ErrUnproven)
+			}
 			if x.steps == 1 {
 				if err := checkServerFirst(string(challenge), x.nonce); err != nil {
 					return false, nil, nil, err
@@ -118,6 +127,12 @@ func scramClient(name string, g gs2) sasl.Mechanism {
 			return x.steps < 2, []byte(response), x, nil
 		},
 	}
+}
+
+// reserved reports whether a message has the attribute m, which must not be passed
+// over (RFC 5802, section 5.1).
+func reserved(message string) bool {
+	return slices.ContainsFunc(strings.Split(message, ","), func(field string) bool { return strings.HasPrefix(field, "m=") })
 }
 
 // checkServerFirst checks what the library leaves open.
@@ -145,6 +160,9 @@ func scramServer(name string, x *exchange) sasl.Mechanism {
 		Name:  name,
 		Start: serverOnly,
 		Next: func(n *sasl.Negotiator, message []byte, data any) (bool, []byte, any, error) {
+			if reserved(string(message)) {
+				return false, nil, nil, errMalformed
+			}
 			if data == nil {
 				c, challenge, err := scramFirst(name, h, x, n, string(message))
 				return true, challenge, c, err
@@ -157,7 +175,7 @@ func scramServer(name string, x *exchange) sasl.Mechanism {
 			if err != nil || !c.Valid() || !c.account.known || !x.accept(n, c.account, c.AuthzID()) {
 				return false, nil, nil, errRefused
 			}
-			return false, []byte(proof), nil, nil
+			return false, []byte(proof), c, nil
 		},
 	}
 }

@@ -166,7 +166,7 @@ func (v *serving) attempt(e element, p *profile, l *Login) (xmpp.SessionState, e
 		if err := v.pin(x.account); err != nil {
 			return 0, err
 		}
-		return xmpp.Authn, v.send(p.element("success", data))
+		return xmpp.Authn, v.send(p.success(data))
 	}
 	return v.succeed(x, request, data, l)
 }

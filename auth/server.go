@@ -101,7 +101,8 @@ type Server struct {
 	Secret Secret
 
 	// Iterations is what accounts that do not exist pretend to have, and should be
-	// what the others have. If it is zero it is DefaultIterations.
+	// what the others have, whose salts should have 16 bytes as those of NewKeys do.
+	// If it is zero it is DefaultIterations.
 	Iterations int
 
 	// MaxTries is how often a client may fail on one stream before it is ended.
@@ -367,6 +368,11 @@ func (s *Server) mechanisms() []string {
 		return DefaultMechanisms()
 	}
 	return s.Mechanisms
+}
+
+// offersSHA256 reports whether accounts are likely to have keys for it.
+func (s *Server) offersSHA256() bool {
+	return slices.ContainsFunc(s.mechanisms(), func(name string) bool { return name == ScramSHA256 || name == ScramSHA256Plus })
 }
 
 // fakes returns the secret that unknown accounts are made from.

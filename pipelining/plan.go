@@ -74,9 +74,9 @@ const (
 	// person who waits for one that has lost what was sent ahead.
 	DefaultAnswerTimeout = 5 * time.Second
 
-	// DefaultPace is twice the time that was enough for every server it was
-	// tried with.
-	DefaultPace = 10 * time.Millisecond
+	// DefaultPace is four times what was enough for every server that it was tried
+	// with, so that it is also enough for one that is busy.
+	DefaultPace = 20 * time.Millisecond
 )
 
 // ClientConfig says what a client may do and what it needs for it.

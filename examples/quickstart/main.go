@@ -2,7 +2,8 @@
 // Use of this source code is governed by the BSD 2-clause
 // license that can be found in the LICENSE file.
 
-// Quickstart shows how long an XMPP login takes, step by step and pipelined.
+// Quickstart shows how long an XMPP login takes, step by step and pipelined, with
+// a password and with a token.
 //
 //	go run ./examples/quickstart
 //
@@ -30,16 +31,25 @@
 // TLS that resumes an earlier session needs no certificate, and so fewer bytes,
 // but with TLS 1.3 as many flights as any other.
 //
-// # SCRAM
+// # Ways to log in
 //
-// The servers on loopback offer PLAIN only: mellium cannot serve SCRAM, and a
-// package of this module that can is still to come.
-// SCRAM is measured with -addr.
+// PLAIN and SCRAM-SHA-256 are what XMPP has always had (RFC 6120).
+// With -PLUS, SCRAM binds to the TLS connection, so that nobody can be in its
+// middle.
+//
+// SASL2 (XEP-0388) restarts no stream, and the resource is bound within the
+// login (XEP-0386).
+// FAST (XEP-0484) puts a token that an earlier login has brought in the place of
+// the password. It needs one message, as PLAIN does, and is bound to the
+// connection, as SCRAM is.
+//
+// The servers on loopback know the account by stored keys, not by its password.
+// Tokens of a server that you name are invalidated in the end.
 //
 // # Where to look
 //
-// Server.go and login.go show how both ends use package pipelining; the rest
-// measures and prints.
+// Server.go and login.go show how both ends use packages auth and pipelining; the
+// rest measures and prints.
 package main
 
 import (

@@ -24,15 +24,17 @@ import (
 
 const usage = `Usage: quickstart [flags]
 
-Shows how long an XMPP login takes, step by step and pipelined, as a table.
+Shows how long an XMPP login takes, step by step and pipelined, with a
+password and with a token, as a table.
 Without -addr, both ends run on loopback, -rtt apart.
 
   -rtt duration        simulated round trip time (default 100ms), or with -addr
                        what is added to that of the way there (default 0)
-  -n count             measured runs of each strategy (default 5)
+  -n count             measured runs of each strategy (default 3)
   -json                print one JSON array of rows instead of the table
 
-To measure a server of your choice, by n logins for each row:
+To measure a server of your choice, by n logins for each row, and two more
+where there are tokens:
 
   -addr host:port      the server
   -jid user@domain     the account; the certificate must be good for the domain
@@ -41,8 +43,9 @@ To measure a server of your choice, by n logins for each row:
   -ca file             trust certificates in this PEM file, not the system's
   -tls starttls        or direct, for a port that begins with TLS
 
-Its rows are SCRAM-SHA-256, SCRAM-SHA-1 and PLAIN, each if it is offered.
-Passwords, also by PLAIN, are sent over verified TLS only.
+Its rows are SCRAM-SHA-256, SCRAM-SHA-1 and PLAIN, SASL2 with the best of
+them, and FAST, each if it is offered. Passwords, also by PLAIN, are sent over
+verified TLS only. Tokens are invalidated in the end.
 
 "Server lost what was sent ahead" is a finding, not a failure: XMPP does not
 promise that pipelining works, and a client then logs in step by step. It is a
@@ -86,7 +89,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
 	flags.DurationVar(&o.rtt, "rtt", defaultRTT, "")
-	flags.IntVar(&o.runs, "n", 5, "")
+	flags.IntVar(&o.runs, "n", 3, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.StringVar(&o.addr, "addr", "", "")
 	flags.StringVar(&account, "jid", "", "")

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,6 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"mellium.im/xmpp/jid"
+
+	"github.com/xmppext/xmppext/auth"
 )
 
 var juliet = jid.MustParse("juliet@capulet.example")
@@ -97,13 +100,20 @@ func TestFlights(t *testing.T) {
 	assert.Equal(t, exitOK, code)
 	assert.Empty(t, stderr)
 	flights := map[string]int{}
+	mechanisms := map[string]string{
+		"plain":              "PLAIN",
+		"scram-sha-256":      "SCRAM-SHA-256",
+		"scram-sha-256-plus": "SCRAM-SHA-256-PLUS",
+		"sasl2":              "SCRAM-SHA-256-PLUS",
+		"fast":               "HT-SHA-256-EXPR",
+	}
 	for _, r := range decode(t, stdout) {
 		flights[r.Strategy] = r.Flights
 		assert.Equal(t, "ok", r.Status, r.Strategy)
 		assert.Empty(t, r.Error, r.Strategy)
 		assert.Equal(t, 1, r.Runs, r.Strategy)
 		assert.Equal(t, 4.0, r.RTTMs, r.Strategy)
-		assert.Equal(t, "PLAIN", r.Mechanism, r.Strategy)
+		assert.Equal(t, mechanisms[strings.Split(r.Strategy, "/")[1]], r.Mechanism, r.Strategy)
 		assert.Positive(t, r.Sent, r.Strategy)
 		assert.Positive(t, r.Received, r.Strategy)
 		assert.Positive(t, r.TimesStock, r.Strategy)
@@ -120,6 +130,19 @@ func TestFlights(t *testing.T) {
 		"direct/plain/paced/ours":          2,
 		"direct/plain/full/ours":           2,
 		"direct/plain/full/ours/resumed":   2,
+
+		"starttls/scram-sha-256/stock/ours":     8,
+		"starttls/scram-sha-256/full/ours":      3,
+		"starttls/scram-sha-256-plus/full/ours": 3,
+		"starttls/sasl2/off/ours":               6,
+		"starttls/sasl2/full/ours":              3,
+		"starttls/fast/full/ours":               2,
+		"direct/scram-sha-256/stock/ours":       6,
+		"direct/scram-sha-256/full/ours":        3,
+		"direct/scram-sha-256-plus/full/ours":   3,
+		"direct/sasl2/off/ours":                 4,
+		"direct/sasl2/full/ours":                3,
+		"direct/fast/full/ours":                 2,
 	}, flights)
 }
 
@@ -131,7 +154,9 @@ func TestRunTable(t *testing.T) {
 	assert.NotContains(t, stdout, "\x1b", "colour is for terminals")
 	assert.Regexp(t, `^XMPP login over TLS 1\.3, 2 ms round trip time \(RTT\), median of 2 runs\n`, stdout)
 	assert.Regexp(t, `(?m)^STARTTLS, PLAIN\n  stock both ends          7 +\d+ +\d+ +[\d.]+ ms +1\.0×  [█▏▎▍▌▋▊▉]+$`, stdout)
-	assert.Regexp(t, `\na login takes 2 flights instead of 7: [\d.]+ ms instead of [\d.]+ ms at 2 ms RTT\n$`, stdout)
+	assert.Regexp(t, `(?m)^STARTTLS, SCRAM-SHA-256\n  stock client             8 `, stdout)
+	assert.Regexp(t, `(?m)^  FAST, pipelined          2 `, stdout)
+	assert.Regexp(t, `\na later login takes 2 round trips in place of 8: [\d.]+ ms in place of [\d.]+ ms\n$`, stdout)
 }
 
 func TestRemote(t *testing.T) {
@@ -147,17 +172,30 @@ func TestRemote(t *testing.T) {
 			assert.Empty(t, stderr)
 			var got []string
 			for _, r := range decode(t, stdout) {
-				got = append(got, r.Mechanism+" "+r.Client+" "+r.Status)
-				if r.Client == "full" && r.Status == "ok" {
-					assert.Equal(t, 2, r.Flights)
-				}
 				assert.Zero(t, r.RTTMs)
+				assert.Equal(t, "ok", r.Status, r.Strategy)
+				got = append(got, fmt.Sprintf("%s %d", r.Strategy, r.Flights))
 			}
-			assert.Equal(t, []string{
-				"SCRAM-SHA-256 stock not offered", "SCRAM-SHA-256 paced not offered", "SCRAM-SHA-256 full not offered",
-				"SCRAM-SHA-1 stock not offered", "SCRAM-SHA-1 paced not offered", "SCRAM-SHA-1 full not offered",
-				"PLAIN stock ok", "PLAIN paced ok", "PLAIN full ok",
-			}, got)
+			// Step by step there are two more before direct TLS would begin.
+			transport, more := "starttls", 2
+			if direct {
+				transport, more = "direct", 0
+			}
+			var want []string
+			for _, w := range []struct {
+				way     string
+				flights int
+			}{
+				{"scram-sha-256/stock", 6 + more}, {"scram-sha-256/paced", 3}, {"scram-sha-256/full", 3},
+				{"scram-sha-256-plus/paced", 3}, {"scram-sha-256-plus/full", 3},
+				{"sasl2/off", 4 + more}, {"sasl2/paced", 3}, {"sasl2/full", 3}, {"fast/paced", 2}, {"fast/full", 2},
+				{"scram-sha-1/stock", 6 + more}, {"scram-sha-1/paced", 3}, {"scram-sha-1/full", 3},
+				{"scram-sha-1-plus/paced", 3}, {"scram-sha-1-plus/full", 3},
+				{"plain/stock", 5 + more}, {"plain/paced", 2}, {"plain/full", 2},
+			} {
+				want = append(want, fmt.Sprintf("%s/%s/remote %d", transport, w.way, w.flights))
+			}
+			assert.Equal(t, want, got)
 
 			code, stdout, _ = quickstart(t, append(flags, "-password", password, "-rtt", "2ms")...)
 			assert.Equal(t, exitOK, code)
@@ -175,21 +213,40 @@ func TestWrongPassword(t *testing.T) {
 	assert.NotContains(t, stdout+stderr, "wr0ng")
 	var failures int
 	for _, r := range decode(t, stdout) {
-		if r.Mechanism != "PLAIN" {
-			continue
-		}
 		failures++
 		assert.Equal(t, "failed", r.Status, r.Strategy)
 		assert.Contains(t, r.Error, "not-authorized", r.Strategy)
 		assert.Zero(t, r.Flights)
 	}
-	assert.Equal(t, 3, failures)
+	assert.Equal(t, 18, failures)
 
 	code, stdout, stderr = quickstart(t, flags...)
 	assert.Equal(t, exitFailed, code)
 	assert.NotContains(t, stdout+stderr, "wr0ng")
 	assert.Regexp(t, `(?m)^  pipelined           failed: authentication failed: not-authorized$`, stdout)
-	assert.NotContains(t, stdout, "a login takes")
+	assert.Regexp(t, `(?m)^  FAST, pipelined     failed: authentication failed: not-authorized$`, stdout)
+	assert.NotContains(t, stdout, "login takes")
+}
+
+// TestLogOut makes sure that no token is left behind.
+func TestLogOut(t *testing.T) {
+	noLeaks(t)
+	opts, err := parse(append(remote(t, false, true), "-password", password), t.Output())
+	require.NoError(t, err)
+	rep, err := measure(t.Context(), opts, &progress{})
+	require.NoError(t, err)
+	found := 0
+	for _, r := range rep.rows {
+		if r.profile != fast {
+			continue
+		}
+		found++
+		assert.Equal(t, ok, r.status, r.err)
+		token, err := r.tokens.Token(t.Context(), juliet)
+		require.NoError(t, err)
+		assert.True(t, token.IsZero())
+	}
+	assert.Equal(t, 2, found)
 }
 
 // TestLost measures a server that loses what is sent ahead.
@@ -202,7 +259,7 @@ func TestLost(t *testing.T) {
 	require.NoError(t, err)
 	for _, r := range rep.rows {
 		switch {
-		case r.mech.Name != "PLAIN":
+		case r.mech != auth.Plain:
 			assert.Equal(t, notOffered, r.status)
 		case r.client == stockClient:
 			assert.Equal(t, ok, r.status, r.err)
@@ -216,6 +273,7 @@ func TestLost(t *testing.T) {
 	require.NoError(t, writeTable(&b, rep, false))
 	assert.Contains(t, b.String(), "does not announce pipelining")
 	assert.Contains(t, b.String(), "  pipelined           server lost what was sent ahead\n")
+	assert.Contains(t, b.String(), "  FAST, pipelined     not offered\n")
 }
 
 func TestNoServer(t *testing.T) {

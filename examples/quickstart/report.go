@@ -103,28 +103,58 @@ func (rep *report) slowest() time.Duration {
 	return slowest
 }
 
-// best returns the row to be proud of, with the one it is compared to: pipelined
-// if a server takes it and paced otherwise, from the first group that has both.
+// best returns the row to be proud of, with the one it is compared to: with a
+// token if there is one, pipelined if a server takes it and paced otherwise, from
+// the first group that has both.
 func (rep *report) best() (stock, best row, found bool) {
-	for _, c := range []client{fullClient, pacedClient} {
-		for _, r := range rep.rows {
-			if r.client != c || r.status != ok || r.resume {
-				continue
-			}
-			if stock, known := rep.stock(r.group()); known {
-				return stock, r, true
+	for _, token := range []bool{true, false} {
+		for _, c := range []client{fullClient, pacedClient} {
+			for _, r := range rep.rows {
+				if r.client != c || r.status != ok || r.resume || token != (r.profile == fast) {
+					continue
+				}
+				if stock, known := rep.stock(r.group()); known {
+					return stock, r, true
+				}
 			}
 		}
 	}
 	return row{}, row{}, false
 }
 
+// id is a name for the strategy that is unique and stays.
+func (s strategy) id() string {
+	parts := []string{"starttls", string(s.profile), string(s.client), s.server}
+	if s.target.direct {
+		parts[0] = "direct"
+	}
+	if s.profile == rfc6120 {
+		parts[1] = strings.ToLower(s.mech)
+	}
+	if s.resume {
+		parts = append(parts, "resumed")
+	}
+	return strings.Join(parts, "/")
+}
+
+// mechanism returns the mechanism that was used, or would have been if it is known.
+func (r row) mechanism() string {
+	switch {
+	case r.profile == rfc6120:
+		return r.mech
+	case len(r.samples) > 0:
+		return r.samples[0].login.Mechanism
+	}
+	return ""
+}
+
 // jsonRow is a row for machines. Numbers are 0 where nothing was measured.
 type jsonRow struct {
 	Strategy   string  `json:"strategy"`  // unique and stable
 	TLS        string  `json:"tls"`       // starttls, direct
-	Mechanism  string  `json:"mechanism"` // the SASL mechanism
-	Client     string  `json:"client"`    // stock, paced, full
+	Profile    string  `json:"profile"`   // rfc6120, sasl2, fast
+	Mechanism  string  `json:"mechanism"` // the SASL mechanism; empty if SASL2 did not get that far
+	Client     string  `json:"client"`    // stock, off, paced, full
 	Server     string  `json:"server"`    // stock, ours, remote
 	Resumed    bool    `json:"resumed"`   // TLS resumes an earlier session
 	Status     string  `json:"status"`    // ok, failed, lost, not offered
@@ -143,18 +173,14 @@ func writeJSON(w io.Writer, rep *report) error {
 	rows := make([]jsonRow, 0, len(rep.rows))
 	for _, r := range rep.rows {
 		j := jsonRow{
-			TLS: "starttls", Mechanism: r.mech.Name, Client: string(r.client), Server: r.server,
+			Strategy: r.id(), TLS: "starttls", Profile: string(r.profile), Mechanism: r.mechanism(),
+			Client: string(r.client), Server: r.server,
 			Resumed: r.resume, Status: string(r.status), Error: r.err, Runs: len(r.samples),
 			RTTMs: ms(rep.rtt),
 		}
 		if r.target.direct {
 			j.TLS = "direct"
 		}
-		parts := []string{j.TLS, strings.ToLower(r.mech.Name), j.Client, j.Server}
-		if r.resume {
-			parts = append(parts, "resumed")
-		}
-		j.Strategy = strings.Join(parts, "/")
 		if r.status == ok {
 			j.Status = "ok"
 			j.Flights, j.Sent, j.Received = r.flights(), r.sent(), r.received()

@@ -18,6 +18,8 @@ import (
 	"mellium.im/xmpp/ping"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/xmppext/xmppext/auth"
+	"github.com/xmppext/xmppext/examples/internal/bind2"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -32,20 +34,25 @@ type serverConfig struct {
 
 // A server is an XMPP server that has one account and answers pings.
 type server struct {
-	cfg      serverConfig
-	listener net.Listener
-	cancel   context.CancelFunc
-	done     sync.WaitGroup
+	cfg           serverConfig
+	authenticator *auth.Server
+	listener      net.Listener
+	cancel        context.CancelFunc
+	done          sync.WaitGroup
 }
 
 // startServer starts a server on a free port of the loopback interface.
 func startServer(cfg serverConfig) (*server, error) {
+	authenticator, err := newAuthenticator(cfg)
+	if err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{cfg: cfg, listener: l, cancel: cancel}
+	s := &server{cfg: cfg, authenticator: authenticator, listener: l, cancel: cancel}
 	s.done.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -94,27 +101,39 @@ func (s *server) transport(conn net.Conn) net.Conn {
 	return tls.Server(pipelining.NewConn(conn), s.cfg.tls)
 }
 
+// newAuthenticator returns what knows the account, by keys that were made of its
+// password, and can be given to any number of sessions.
+func newAuthenticator(cfg serverConfig) (*auth.Server, error) {
+	accounts := new(auth.Accounts)
+	if err := accounts.SetPassword(cfg.account, cfg.password); err != nil {
+		return nil, err
+	}
+	return &auth.Server{
+		Credentials: accounts,
+		Mechanisms:  append(auth.DefaultMechanisms(), auth.Plain),
+		Certificate: auth.Leaf(cfg.tls.Certificates[0]),
+		FAST:        &auth.FAST{Store: new(auth.MemoryTokens)},
+		Inline:      []auth.Inline{bind2.Server{}},
+	}, nil
+}
+
 // negotiator returns what makes a session of a connection. Compare the two: all
 // that a server changes is here, and in transport if it has direct TLS.
 func (s *server) negotiator() xmpp.Negotiator {
 	if s.cfg.stock {
 		return negotiator(
 			xmpp.StartTLS(s.cfg.tls),
-			xmpp.SASLServer(func(n *sasl.Negotiator) bool {
-				_, ok := s.check(s.cfg.account.Domainpart(), n)
-				return ok
-			}, sasl.Plain),
+			xmpp.SASLServer(s.check, sasl.Plain), // It cannot do SCRAM.
 			xmpp.BindResource(),
 		)
 	}
-	return pipelining.Negotiator(negotiator(
-		pipelining.StreamFeature(),
-		xmpp.StartTLS(s.cfg.tls),
-		pipelining.SASLServer(func(session *xmpp.Session, n *sasl.Negotiator) (jid.JID, bool) {
-			return s.check(session.LocalAddr().Domainpart(), n)
-		}, sasl.Plain),
-		xmpp.BindResource(),
-	), pipelining.Config{})
+	return pipelining.NewNegotiator(func(session *xmpp.Session, _ *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Features: append(s.authenticator.Features(session),
+			pipelining.StreamFeature(),
+			xmpp.StartTLS(s.cfg.tls),
+			xmpp.BindResource(),
+		)}
+	}, pipelining.Config{})
 }
 
 // negotiator returns mellium's negotiator for a fixed list of features.
@@ -124,12 +143,9 @@ func negotiator(features ...xmpp.StreamFeature) xmpp.Negotiator {
 	})
 }
 
-// check says which account of the domain the credentials are good for, if any.
-func (s *server) check(domain string, n *sasl.Negotiator) (jid.JID, bool) {
+// check says whether the credentials are those of the account.
+func (s *server) check(n *sasl.Negotiator) bool {
 	user, password, identity := n.Credentials()
-	account, err := jid.New(string(user), domain, "")
-	known := err == nil && account.Equal(s.cfg.account) &&
+	return string(user) == s.cfg.account.Localpart() && len(identity) == 0 &&
 		subtle.ConstantTimeCompare(password, []byte(s.cfg.password)) == 1
-	// Who names somebody to act for must name itself.
-	return account, known && (len(identity) == 0 || string(identity) == account.String())
 }

@@ -5,33 +5,36 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
-	"mellium.im/sasl"
 	"mellium.im/xmpp/jid"
 
+	"github.com/xmppext/xmppext/auth"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
-// A strategy is one way of logging in.
+// A strategy is a way of logging in to a server.
 type strategy struct {
+	way
 	name   string // in its group
-	client client
 	server string // "stock", "ours" or "remote"
-	mech   sasl.Mechanism
 	resume bool
 	target target
 	warm   bool // one login more, without delay, comes first and is not counted
-	absent bool // the server does not offer the mechanism
+	absent bool // the server does not offer it
 }
 
 // group names the strategies that can be compared with each other.
-func (s strategy) group() string { return tlsName(s.target.direct) + ", " + s.mech.Name }
+func (s strategy) group() string { return tlsName(s.target.direct) + ", " + family(s.mech) }
+
+// family returns what a mechanism is called with and without channel binding.
+func family(mech string) string { return strings.TrimSuffix(mech, "-PLUS") }
 
 func tlsName(direct bool) string {
 	if direct {
@@ -78,16 +81,27 @@ func measureLocal(ctx context.Context, opts options, p *progress) (*report, erro
 		resuming.tls = ours.tls.Clone()
 		resuming.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 
-		for _, s := range []strategy{
-			{name: "stock both ends", client: stockClient, server: "stock", target: stock},
-			{name: "stock client", client: stockClient, server: "ours", target: ours},
-			{name: "paced", client: pacedClient, server: "ours", target: ours},
-			{name: "pipelined", client: fullClient, server: "ours", target: ours},
-			{name: "pipelined, resumed", client: fullClient, server: "ours", target: resuming, resume: true},
-		} {
-			s.mech, s.warm = sasl.Plain, true
-			strategies = append(strategies, s)
+		with := func(name string, c client, p profile, mech string) strategy {
+			return strategy{name: name, way: way{client: c, profile: p, mech: mech}, server: "ours", target: ours, warm: true}
 		}
+		theirs := with("stock both ends", stockClient, rfc6120, auth.Plain)
+		theirs.server, theirs.target = "stock", stock
+		resumed := with("pipelined, resumed", fullClient, rfc6120, auth.Plain)
+		resumed.target, resumed.resume = resuming, true
+		strategies = append(strategies,
+			theirs,
+			with("stock client", stockClient, rfc6120, auth.Plain),
+			with("paced", pacedClient, rfc6120, auth.Plain),
+			with("pipelined", fullClient, rfc6120, auth.Plain),
+			resumed,
+
+			with("stock client", stockClient, rfc6120, auth.ScramSHA256),
+			with("pipelined", fullClient, rfc6120, auth.ScramSHA256),
+			with("pipelined, -PLUS", fullClient, rfc6120, auth.ScramSHA256Plus),
+			with("SASL2 alone", offClient, sasl2, auth.ScramSHA256Plus),
+			with("SASL2, pipelined", fullClient, sasl2, auth.ScramSHA256Plus),
+			with("FAST, pipelined", fullClient, fast, auth.ScramSHA256Plus),
+		)
 	}
 	rep := &report{rtt: opts.rtt, runs: opts.runs}
 	return rep, rep.measure(ctx, opts, strategies, p)
@@ -107,22 +121,38 @@ func measureRemote(ctx context.Context, opts options, p *progress) (*report, err
 		to.tls.NextProtos = []string{"xmpp-client"} // XEP-0368
 	}
 	p.show("asking what the server offers")
-	offered, pipelined, err := to.probe(ctx, opts.rtt)
+	offered, err := to.probe(ctx, opts.rtt)
 	if err != nil {
 		return nil, fmt.Errorf("asking what the server offers: %w", err)
 	}
 
-	rep := &report{rtt: opts.rtt, runs: opts.runs, addr: opts.addr, account: opts.account, advertised: pipelined}
+	rep := &report{rtt: opts.rtt, runs: opts.runs, addr: opts.addr, account: opts.account, advertised: offered.pipelined}
 	var strategies []strategy
-	for _, m := range []sasl.Mechanism{sasl.ScramSha256, sasl.ScramSha1, sasl.Plain} {
-		for _, s := range []strategy{
-			{name: "stock client", client: stockClient},
-			{name: "paced", client: pacedClient},
-			{name: "pipelined", client: fullClient},
-		} {
-			s.server, s.mech, s.target = "remote", m, to
-			s.absent = !slices.Contains(offered, m.Name)
-			strategies = append(strategies, s)
+	add := func(name string, c client, p profile, mech string, there bool) {
+		strategies = append(strategies, strategy{
+			name: name, way: way{client: c, profile: p, mech: mech}, server: "remote", target: to,
+			warm: p == fast, absent: !there,
+		})
+	}
+	best := cmp.Or(offered.best(), auth.ScramSHA256)
+	for _, mech := range []string{auth.ScramSHA256, auth.ScramSHA1, auth.Plain} {
+		there := offered.has(offered.mechanisms, mech)
+		add("stock client", stockClient, rfc6120, mech, there)
+		add("paced", pacedClient, rfc6120, mech, there)
+		add("pipelined", fullClient, rfc6120, mech, there)
+		if plus := mech + "-PLUS"; mech != auth.Plain {
+			there = offered.has(offered.mechanisms, plus)
+			add("paced, -PLUS", pacedClient, rfc6120, plus, there)
+			add("pipelined, -PLUS", fullClient, rfc6120, plus, there)
+		}
+		if family(best) == mech {
+			there = offered.best() != ""
+			add("SASL2 alone", offClient, sasl2, best, there)
+			add("SASL2, paced", pacedClient, sasl2, best, there)
+			add("SASL2, pipelined", fullClient, sasl2, best, there)
+			there = there && offered.fast()
+			add("FAST, paced", pacedClient, fast, best, there)
+			add("FAST, pipelined", fullClient, fast, best, there)
 		}
 	}
 	return rep, rep.measure(ctx, opts, strategies, p)
@@ -142,6 +172,10 @@ func (rep *report) measure(ctx context.Context, opts options, strategies []strat
 
 // measure runs one strategy, until it fails.
 func (s strategy) measure(ctx context.Context, opts options, note func(string)) row {
+	if s.profile == fast {
+		s.tokens = new(auth.MemoryCache)
+		defer s.logOut(ctx)
+	}
 	r := row{strategy: s}
 	if s.absent {
 		r.status = notOffered
@@ -149,16 +183,20 @@ func (s strategy) measure(ctx context.Context, opts options, note func(string)) 
 	}
 	if s.warm {
 		note("warming up")
-		if _, err := s.target.login(ctx, 0, s.client, s.mech); err != nil {
+		first := s.way
+		if s.profile == fast {
+			first.client = offClient // It sees which tokens there are, and asks for one.
+		}
+		if _, err := s.target.login(ctx, 0, first); err != nil {
 			r.fail(opts, err)
 			return r
 		}
 	}
 	for n := range opts.runs {
 		note(fmt.Sprintf("run %d", n+1))
-		got, err := s.target.login(ctx, opts.rtt, s.client, s.mech)
-		if err == nil && got.resumed != s.resume {
-			err = fmt.Errorf("TLS session resumed: %t", got.resumed)
+		got, err := s.target.login(ctx, opts.rtt, s.way)
+		if err == nil {
+			err = s.check(got)
 		}
 		if err != nil {
 			r.fail(opts, err)
@@ -167,6 +205,31 @@ func (s strategy) measure(ctx context.Context, opts options, note func(string)) 
 		r.samples = append(r.samples, got)
 	}
 	return r
+}
+
+// check makes sure that a login was by what it should be.
+func (s strategy) check(got sample) error {
+	l := got.login
+	switch {
+	case got.resumed != s.resume:
+		return fmt.Errorf("TLS session resumed: %t", got.resumed)
+	case s.client == stockClient:
+		return nil // It knows nothing else.
+	case (l.Profile == auth.SASL2) != (s.profile != rfc6120),
+		s.profile == fast && !strings.HasPrefix(l.Mechanism, "HT-"),
+		s.profile != fast && l.Mechanism != s.mech:
+		return fmt.Errorf("the login went on with %s", l.Mechanism)
+	}
+	return nil
+}
+
+// logOut gives a token back that there may be.
+func (s strategy) logOut(ctx context.Context) {
+	if t, err := s.tokens.Token(ctx, s.target.account); err != nil || t.IsZero() {
+		return
+	}
+	s.client, s.logout = offClient, true
+	_, _ = s.target.login(ctx, 0, s.way) // It was not what was to be shown.
 }
 
 // fail notes why a login has failed.

@@ -143,7 +143,7 @@ func (c *canvas) problem(r row) {
 
 // brief leaves out of an error what a person can do without.
 func brief(msg string) string {
-	for _, prefix := range []string{"pipelining: ", "xmpp: "} {
+	for _, prefix := range []string{"auth: ", "pipelining: ", "xmpp: "} {
 		msg = strings.ReplaceAll(msg, prefix, "")
 	}
 	return msg
@@ -159,16 +159,28 @@ func cut(s string, width int) string {
 
 func (c *canvas) legend(rep *report) {
 	lines := []string{
-		"flights: how often the client sends and then has to wait, TLS included",
+		"flights: how often the client sends and then waits a round trip, TLS included",
 		"sent, rcvd: bytes on the wire, up to the moment when the session is ready",
 	}
 	if rep.addr == "" {
-		lines = append(lines, "stock: mellium.im/xmpp alone; below the first row of a group, servers are ours")
+		lines = append(lines, "stock: mellium.im/xmpp alone; servers are ours, but for \"stock both ends\"")
+	}
+	explained := map[string]bool{}
+	explain := func(what, line string) {
+		if !explained[what] {
+			lines = append(lines, line)
+		}
+		explained[what] = true
 	}
 	for _, r := range rep.rows {
-		if r.status == lost {
-			lines = append(lines, "lost: the client then has to log in anew, step by step")
-			break
+		switch {
+		case r.status == lost:
+			explain("lost", "lost: the client then has to log in anew, step by step")
+		case r.status != ok:
+		case r.profile == sasl2:
+			explain("SASL2", "SASL2: "+r.mechanism()+", and the resource is bound in the login itself")
+		case r.profile == fast:
+			explain("FAST", "FAST: the same with a token from an earlier login, "+r.mechanism())
 		}
 	}
 	c.printf("\n")
@@ -187,12 +199,11 @@ func (c *canvas) summary(rep *report) {
 	if best.client == pacedClient {
 		kind = "paced login"
 	}
-	at := ""
-	if rep.addr == "" {
-		at = fmt.Sprintf(" at %s RTT", roundTrip(rep.rtt))
+	if best.profile == fast {
+		kind = "later " + kind
 	}
-	c.printf("\n%s\n", c.paint(bold, fmt.Sprintf("a %s takes %s instead of %d: %s instead of %s%s", kind,
-		plural(best.flights(), "flight"), stock.flights(), duration(best.time()), duration(stock.time()), at)))
+	c.printf("\n%s\n", c.paint(bold, fmt.Sprintf("a %s takes %s in place of %d: %s in place of %s", kind,
+		plural(best.flights(), "round trip"), stock.flights(), duration(best.time()), duration(stock.time()))))
 	if rep.addr != "" && best.time() > stock.time() {
 		c.printf("(the server is too near for round trips to matter: try -rtt 100ms)\n")
 	}

@@ -2,7 +2,8 @@
 // Use of this source code is governed by the BSD 2-clause
 // license that can be found in the LICENSE file.
 
-// Server is a small XMPP server whose clients may send ahead.
+// Server is a small XMPP server whose clients may send ahead, and log in with
+// tokens.
 //
 // It takes logins and answers pings. With a certificate of its own making it
 // writes down what its clients have to trust:
@@ -11,9 +12,10 @@
 //
 // and in another terminal:
 //
-//	go run ./examples/client -jid juliet@example.net -password r0m30 -ca ca.pem
+//	go run ./examples/client -jid juliet@example.net -password r0m30 -ca ca.pem -token-file token.json
 //
-// A real server has -cert and -key, and keeps no passwords in its flags.
+// Passwords are hashed before anybody can log in, and not kept.
+// A real server has -cert and -key, and a store of such hashes in place of flags.
 package main
 
 import (
@@ -21,7 +23,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -36,28 +37,30 @@ import (
 	"sync"
 	"time"
 
-	"mellium.im/sasl"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/ping"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/xmppext/xmppext/auth"
+	"github.com/xmppext/xmppext/examples/internal/bind2"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
 func main() {
 	var (
-		listen   = flag.String("listen", "127.0.0.1:5222", "`address` to listen on")
-		domain   = flag.String("domain", "example.net", "`domain` of the accounts")
-		certFile = flag.String("cert", "", "PEM `file` with the certificate; without it one is made")
-		keyFile  = flag.String("key", "", "PEM `file` with its key")
-		caOut    = flag.String("ca-out", "ca.pem", "`file` to write the made certificate to")
-		accounts = map[string]string{}
+		listen    = flag.String("listen", "127.0.0.1:5222", "`address` to listen on")
+		domain    = flag.String("domain", "example.net", "`domain` of the accounts")
+		certFile  = flag.String("cert", "", "PEM `file` with the certificate; without it one is made")
+		keyFile   = flag.String("key", "", "PEM `file` with its key")
+		caOut     = flag.String("ca-out", "ca.pem", "`file` to write the made certificate to")
+		plain     = flag.Bool("plain", false, "offer PLAIN too, for clients without SCRAM")
+		passwords = map[string]string{}
 	)
 	flag.Func("account", "`user:password` of an account; may be repeated", func(s string) error {
 		user, password, ok := strings.Cut(s, ":")
-		if accounts[user] = password; !ok || user == "" || password == "" {
+		if passwords[user] = password; !ok || user == "" || password == "" {
 			return errors.New("not user:password")
 		}
 		return nil
@@ -72,19 +75,32 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	negotiator := pipelining.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
-		return xmpp.StreamConfig{Features: []xmpp.StreamFeature{
+	accounts := new(auth.Accounts)
+	for user, password := range passwords {
+		account, err := jid.New(user, *domain, "")
+		if err == nil {
+			err = accounts.SetPassword(account, password)
+		}
+		if err != nil {
+			log.Fatalf("-account: %s: %v", user, err)
+		}
+	}
+	authenticator := &auth.Server{
+		Credentials: accounts,
+		Mechanisms:  auth.DefaultMechanisms(),
+		Certificate: auth.Leaf(cert),
+		FAST:        &auth.FAST{Store: new(auth.MemoryTokens)},
+		Inline:      []auth.Inline{bind2.Server{}},
+	}
+	if *plain {
+		authenticator.Mechanisms = append(authenticator.Mechanisms, auth.Plain)
+	}
+	negotiator := pipelining.NewNegotiator(func(s *xmpp.Session, _ *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Features: append(authenticator.Features(s),
 			pipelining.StreamFeature(),
 			xmpp.StartTLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}),
-			pipelining.SASLServer(func(s *xmpp.Session, n *sasl.Negotiator) (jid.JID, bool) {
-				user, given, identity := n.Credentials()
-				password, known := accounts[string(user)]
-				account, err := jid.New(string(user), *domain, "")
-				return account, err == nil && known && subtle.ConstantTimeCompare(given, []byte(password)) == 1 &&
-					s.LocalAddr().Equal(account.Domain()) && (len(identity) == 0 || string(identity) == account.String())
-			}, sasl.Plain),
 			xmpp.BindResource(),
-		}}
+		)}
 	}, pipelining.Config{})
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -36,12 +36,13 @@ const wire = root + "/pipelining"
 // mayUse lists the packages of other people that single packages are built on.
 var mayUse = map[string][]string{
 	// SCRAM with stored keys and channel binding is no purpose of this module.
-	"auth": {"github.com/xdg-go/scram"},
+	"auth": {"github.com/xdg-go/scram", "github.com/xdg-go/stringprep"},
 }
 
 // mayRequire holds the modules that the root module may require directly.
 var mayRequire = []string{
 	"github.com/xdg-go/scram",
+	"github.com/xdg-go/stringprep",
 	"mellium.im/reader",
 	"mellium.im/sasl",
 	"mellium.im/xmlstream",
