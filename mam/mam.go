@@ -1,0 +1,49 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+// Package mam keeps archives of messages and serves them (XEP-0313).
+//
+// # Archives
+//
+// An [Archive] gives each message a place in one order, which is that in which they
+// came, and an id by which clients know it. [Memory] keeps archives in memory, and
+// package mamsqlite, a module of its own, in one file; package mamtest tests any
+// other store.
+//
+// What else a store can do is said by further interfaces: [Pruner], [Batcher],
+// [UnreadArchive] and [PreferenceStore].
+//
+// # What a server does with a message
+//
+// It removes what pretends to be an id of its own, stores what belongs in the
+// archive, and adds the id to the copies of those who may read it:
+//
+//	content, raw, err := mam.Read(mam.StripStanzaIDs(account)(message))
+//	if content.ForAccount() && preferences.Allow(peer, inRoster) {
+//		item, err := archive.Append(ctx, account, content.ForArchive(account, raw))
+//		// Deliver it through mam.AddStanzaID(account, item.ID).
+//	}
+//
+// # What a server answers
+//
+// A [Handler] answers queries, and requests for metadata and preferences:
+//
+//	h := &mam.Handler{Archive: archive, Account: session.RemoteAddr().Bare()}
+//	err := session.Serve(mux.New(stanza.NSClient, mam.Handle(h)))
+//
+// It reads a page, of a limited number of bytes, before it sends the first result: a
+// client that is slow, or does not read at all, keeps nobody waiting but itself.
+// Nothing is remembered from one page to the next.
+//
+// # Specifications
+//
+//   - XEP-0313 1.1.3 (Message Archive Management), with urn:xmpp:mam:2#extended
+//   - XEP-0059 1.0 (Result Set Management)
+//   - XEP-0359 0.7.0 (Unique and Stable Stanza IDs), the server's part
+//   - XEP-0441 0.2.0 (Message Archive Management Preferences)
+//
+// There is no client yet. Left out: to redact a message (an item without XML is
+// served as one without a message), and to skip offline messages that a client has
+// fetched, which is for the server that keeps them.
+package mam

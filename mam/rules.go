@@ -1,0 +1,169 @@
+// Copyright 2026 The xmppext Contributors.
+// Use of this source code is governed by the BSD 2-clause
+// license that can be found in the LICENSE file.
+
+package mam
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+)
+
+const (
+	nsHints   = "urn:xmpp:hints"          // XEP-0334
+	nsMarkers = "urn:xmpp:chat-markers:0" // XEP-0333
+
+	// maxMessage bounds a message in an archive, in bytes. Servers commonly take
+	// stanzas of up to a quarter of that.
+	maxMessage = 1 << 20
+)
+
+// Content is what decides whether a message is archived, and how it counts.
+type Content struct {
+	// Message is its envelope.
+	Message stanza.Message
+
+	// Body and Subject are set if it has one; a body may be empty.
+	Body, Subject bool
+
+	// Private is set if it is to or from somebody in a room (XEP-0045, section 7.5).
+	Private bool
+
+	// Displayed is the id of the message that the sender says to have read
+	// (XEP-0333), or empty.
+	Displayed string
+
+	// Store and NoStore are what the sender asks for (XEP-0334).
+	Store, NoStore bool
+}
+
+// Read reads a message: what it contains, and its XML as an [Archive] takes it.
+// The reader must end with the message.
+func Read(r xml.TokenReader) (Content, []byte, error) {
+	tokens, err := drain(r)
+	if err != nil {
+		return Content{}, nil, fmt.Errorf("mam: reading a message: %w", err)
+	}
+	c, err := inspect(tokens)
+	if err != nil {
+		return c, nil, err
+	}
+	var b bytes.Buffer
+	e := xml.NewEncoder(&b)
+	if _, err := xmlstream.Copy(e, tokenReader(tokens)); err != nil {
+		return c, nil, fmt.Errorf("mam: writing a message: %w", err)
+	}
+	if err := e.Flush(); err != nil {
+		return c, nil, fmt.Errorf("mam: writing a message: %w", err)
+	}
+	if b.Len() > maxMessage {
+		return c, nil, ErrTooLarge
+	}
+	return c, b.Bytes(), nil
+}
+
+// inspect looks at the children of a message. It leaves out declarations of
+// namespaces, which encoding/xml makes again.
+func inspect(tokens []xml.Token) (Content, error) {
+	var c Content
+	depth := 0
+	for i, tok := range tokens {
+		if _, ok := tok.(xml.StartElement); !ok && depth == 0 {
+			return c, errNoMessage
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			t.Attr = withoutDeclarations(t.Attr)
+			tokens[i] = t
+			switch depth {
+			case 0:
+				if t.Name.Local != "message" || i > 0 {
+					return c, errNoMessage
+				}
+				var err error
+				if c.Message, err = stanza.NewMessage(t); err != nil {
+					return c, fmt.Errorf("mam: %w", err)
+				}
+			case 1:
+				c.child(t)
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+	}
+	if len(tokens) == 0 || depth != 0 {
+		return c, errNoMessage
+	}
+	return c, nil
+}
+
+func (c *Content) child(start xml.StartElement) {
+	switch {
+	case start.Name == xml.Name{Space: nsHints, Local: "no-store"},
+		start.Name == xml.Name{Space: nsHints, Local: "no-permanent-store"}:
+		c.NoStore = true
+	case start.Name == xml.Name{Space: nsHints, Local: "store"}:
+		c.Store = true
+	case start.Name == xml.Name{Space: nsMUCUser, Local: "x"}:
+		c.Private = c.Message.Type == stanza.ChatMessage
+	case start.Name == xml.Name{Space: nsMarkers, Local: "displayed"}:
+		for _, a := range start.Attr {
+			if a.Name == (xml.Name{Local: "id"}) {
+				c.Displayed = a.Value
+			}
+		}
+	case start.Name.Space != stanza.NSClient && start.Name.Space != stanza.NSServer && start.Name.Space != "":
+	case start.Name.Local == "body":
+		c.Body = true
+	case start.Name.Local == "subject":
+		c.Subject = true
+	}
+}
+
+// ForAccount reports whether the message belongs in an account's archive
+// (XEP-0313, section 5.1): messages for people do, and what the sender wants to
+// be stored, but not what it does not want to be, errors, and what is said in
+// rooms, which keep it themselves.
+// What the account wants is for [Preferences.Allow] to say.
+func (c Content) ForAccount() bool {
+	switch c.Message.Type {
+	case stanza.ErrorMessage, stanza.GroupChatMessage:
+		return false
+	}
+	return !c.NoStore && (c.Store || c.Body && c.Message.Type != stanza.HeadlineMessage)
+}
+
+// ForRoom reports whether the message belongs in a room's archive (XEP-0313, section
+// 6.1): what is said in it and its subjects.
+func (c Content) ForRoom() bool {
+	return c.Message.Type == stanza.GroupChatMessage && !c.NoStore && (c.Store || c.Body || c.Subject)
+}
+
+// ForArchive returns the message as it goes into an account's archive.
+// Message is its XML, as [Read] returns it.
+func (c Content) ForArchive(account jid.JID, message []byte) Message {
+	account = account.Bare()
+	from := c.Message.From
+	incoming := !from.Equal(jid.JID{}) && !from.Bare().Equal(account)
+	m := Message{
+		With: from, XML: message, StanzaID: c.Message.ID,
+		GroupChat: c.Message.Type == stanza.GroupChatMessage,
+		Unread:    incoming && c.Body && c.Message.Type != stanza.ErrorMessage,
+	}
+	if !incoming {
+		m.With = c.Message.To
+		if m.With.Equal(jid.JID{}) {
+			m.With = account
+		}
+	}
+	if c.Private {
+		m.Conversation = m.With
+	}
+	return m
+}
