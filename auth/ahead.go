@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"slices"
 
 	"mellium.im/xmpp"
@@ -45,16 +46,37 @@ func (c *Client) Ahead(ctx context.Context, s *xmpp.Session, mechanism string, s
 	}
 	return l.request, l.last(), func(d *xml.Decoder, start xml.StartElement) ([]byte, bool, xmpp.SessionState, error) {
 		e := element{start: start.Copy()}
-		if err := e.read(d); err != nil {
+		if err := e.read(d, ofServer); err != nil {
 			return nil, false, 0, err
 		}
 		out, mask, err := l.step(ctx, e)
 		var f Failure
-		if errors.As(err, &f) && l.steps == 0 && l.another(f) {
-			err = again{f}
+		if errors.As(err, &f) && l.steps == 0 {
+			err = l.retry(ctx, f)
 		}
 		return out, l.last(), mask, err
 	}, nil
+}
+
+// retry returns f, as one behind which another attempt may follow if that may do
+// better. By now it is known what the server offers.
+func (l *login) retry(ctx context.Context, f Failure) error {
+	o := offered(l.s)
+	doubted := isScram(l.mechanism) && !isPlus(l.mechanism) && slices.ContainsFunc(slices.Concat(o.names, o.legacy), isPlus)
+	if !l.another(f) && !doubted {
+		return f
+	}
+	if !l.token.IsZero() || doubted {
+		return again{f}
+	}
+	o.refuse(l.mechanism)
+	_, err := l.c.next(l.s, o)
+	left := slices.Contains(l.c.mechanisms(), Plain) && slices.Contains(slices.Concat(o.names, o.legacy), Plain)
+	if errors.Is(err, ErrChannelBinding) || err != nil && left {
+		// What is left is weaker than what was to be expected of the server.
+		return fmt.Errorf("%w: %w", err, f)
+	}
+	return again{f}
 }
 
 // again is a failure behind which another attempt may follow.
@@ -71,7 +93,7 @@ func (c *Client) guess(ctx context.Context, s *xmpp.Session, modern bool, mechan
 	if modern {
 		p = sasl2
 		t := c.token(ctx, s.LocalAddr().Bare())
-		if _, ok := htData(t.Mechanism, bound); ok && !t.IsZero() {
+		if _, ok := htData(t.Mechanism, bound); ok && !t.IsZero() && c.himself(s) {
 			return c.prepare(ctx, s, p, t.Mechanism, gs2{}, t, nil)
 		}
 	}
@@ -83,8 +105,9 @@ func (c *Client) guess(ctx context.Context, s *xmpp.Session, modern bool, mechan
 		if isHT(name) || !c.has(name) || isPlus(name) && len(bound) == 0 {
 			continue
 		}
-		// Whether the server can bind is not known, so that nothing is claimed.
-		return c.prepare(ctx, s, p, name, gs2{}, Token{}, nil)
+		// Whoever names a mechanism that does not bind thinks that the server cannot.
+		able := slices.ContainsFunc(allowed, isPlus) && len(bound) > 0
+		return c.prepare(ctx, s, p, name, gs2{canBind: able}, Token{}, nil)
 	}
 	return nil, ErrNoMechanism
 }

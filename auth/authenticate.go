@@ -221,7 +221,7 @@ func (v *serving) tasks(x *exchange, data *[]byte) (xml.TokenReader, error) {
 	)
 	v.strict(true)
 	defer v.strict(false)
-	for range maxTasks {
+	for range maxTasks + 1 {
 		tasks, err := v.server.Tasks(v.ctx, v.session, x.account, slices.Clone(done))
 		switch {
 		case err != nil:
@@ -285,7 +285,7 @@ func (v *serving) next(p []byte, local string) (element, error) {
 	if err := v.send(p); err != nil {
 		return element{}, err
 	}
-	e, err := readElement(v.r)
+	e, err := readElement(v.r, ofClient)
 	switch {
 	case err != nil:
 		return element{}, err

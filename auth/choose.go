@@ -23,6 +23,8 @@ type offering struct {
 	listed  bool               // there is a list of channel bindings
 	kinds   []string           // what is in it
 	refused []string           // what has failed and is not tried again
+
+	password func(context.Context) (string, error) // asks once
 }
 
 // offered returns what the server has sent last.
@@ -75,14 +77,35 @@ func (c *Client) choose(ctx context.Context, s *xmpp.Session, o *offering) (*log
 	if err := c.verify(s); err != nil {
 		return nil, err
 	}
+	if o.password == nil && c.Password != nil {
+		o.password = once(c.Password)
+	}
 	state := s.ConnectionState()
 	bound := clientBindings(&state)
 	account := s.LocalAddr().Bare()
-	if t := c.token(ctx, account); o.sasl2 && !t.IsZero() && slices.Contains(o.tokens, t.Mechanism) && !slices.Contains(o.refused, t.Mechanism) {
+	if t := c.token(ctx, account); c.himself(s) && o.sasl2 && !t.IsZero() && slices.Contains(o.tokens, t.Mechanism) && !slices.Contains(o.refused, t.Mechanism) {
 		if _, ok := htData(t.Mechanism, bound); ok {
 			return c.prepare(ctx, s, sasl2, t.Mechanism, gs2{}, t, o)
 		}
 	}
+	n, err := c.next(s, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.prepare(ctx, s, n.profile, n.name, n.gs2, Token{}, o)
+}
+
+// A choice is a mechanism that needs a password.
+type choice struct {
+	profile *profile
+	name    string
+	gs2     gs2
+}
+
+// next returns the best mechanism that is left.
+func (c *Client) next(s *xmpp.Session, o *offering) (choice, error) {
+	state := s.ConnectionState()
+	bound := clientBindings(&state)
 	for _, p := range []*profile{sasl2, rfc6120} {
 		names := o.names
 		if p == rfc6120 {
@@ -90,13 +113,13 @@ func (c *Client) choose(ctx context.Context, s *xmpp.Session, o *offering) (*log
 		}
 		name, g, err := c.pick(p, names, o, kinds(bound))
 		if err != nil {
-			return nil, err
+			return choice{}, err
 		}
 		if name != "" {
-			return c.prepare(ctx, s, p, name, g, Token{}, o)
+			return choice{p, name, g}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w; it offers %q and %q", ErrNoMechanism, o.names, o.legacy)
+	return choice{}, fmt.Errorf("%w; it offers %q and %q", ErrNoMechanism, o.names, o.legacy)
 }
 
 // pick returns the best mechanism of a profile, or nothing, with what to say
@@ -115,7 +138,7 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 			return "", gs2{}, fmt.Errorf("%w: the server lists mechanisms for it, but no types", ErrChannelBinding)
 		case len(o.kinds) > 0 && !bindable:
 			return "", gs2{}, fmt.Errorf("%w: the server lists types, but no mechanisms for them", ErrChannelBinding)
-		case offersPlus && len(o.kinds) > 0 && common == "" && !slices.Contains(o.kinds, bindEndPoint):
+		case offersPlus && len(o.kinds) > 0 && common == "" && (len(have) > 0 || !slices.Contains(o.kinds, bindEndPoint)):
 			return "", gs2{}, fmt.Errorf("%w: the server lists %q", ErrChannelBinding, o.kinds)
 		}
 	}
@@ -131,8 +154,14 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 			continue
 		case isPlus(name):
 			return name, gs2{kind: common}, nil
+		case isScram(name) && able && offersPlus && common != "" && slices.ContainsFunc(o.refused, isPlus):
+			// Without binding somebody in the middle could log in, and who but that
+			// would list what it refuses?
+			return "", gs2{}, fmt.Errorf("%w: the server lists mechanisms for it, and refuses them", ErrChannelBinding)
+		case name == Plain && slices.ContainsFunc(o.refused, isScram):
+			continue // Nobody who has refused better is handed the password.
 		}
-		return name, gs2{canBind: able && !offersPlus && len(o.kinds) == 0}, nil
+		return name, gs2{canBind: able && !offersPlus}, nil
 	}
 	return "", gs2{}, nil
 }
@@ -153,6 +182,19 @@ func (c *Client) mechanism(name string, g gs2) (sasl.Mechanism, error) {
 		return scramClient(name, g), nil
 	}
 	return ClientMechanism(name)
+}
+
+// once asks for a password once.
+func once(ask func(context.Context) (string, error)) func(context.Context) (string, error) {
+	var known Secret
+	return func(ctx context.Context) (string, error) {
+		if known != "" {
+			return string(known), nil
+		}
+		password, err := ask(ctx)
+		known = Secret(password)
+		return password, err
+	}
 }
 
 // firstCommon returns the first of list that is also in other.

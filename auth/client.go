@@ -26,7 +26,8 @@ import (
 // one account if it has a Password.
 type Client struct {
 	// Password returns the password. It is asked for when it is needed, which it is
-	// not as long as there is a token, and its error ends the login.
+	// not as long as there is a token, commonly once for a login, and twice if what
+	// was sent ahead is refused. Its error ends the login.
 	// If it is nil, or what it returns is empty, there is none.
 	Password func(context.Context) (string, error)
 
@@ -36,6 +37,8 @@ type Client struct {
 	// Mechanisms are the names of the mechanisms that may be used, best first.
 	// If it is nil it is DefaultMechanisms.
 	// A server's wish counts for nothing, and what is not named is never used.
+	// PLAIN is not used where the server has refused SCRAM before; but whoever names
+	// it here trusts the certificates of TLS alone.
 	Mechanisms []string
 
 	// More are further mechanisms, which may be named in Mechanisms.
@@ -70,6 +73,7 @@ type Client struct {
 	// VerifyTLS decides whether a connection is good enough to send credentials
 	// over. If it is nil, the peer's certificate must have been verified, which an
 	// InsecureSkipVerify in a TLS configuration prevents.
+	// With pipelining.Client, that one's decides, too.
 	VerifyTLS func(tls.ConnectionState) error
 
 	// Observe is called when a login was successful.
@@ -103,7 +107,7 @@ func (c *Client) Features() []xmpp.StreamFeature {
 			Prohibited: xmpp.Authn,
 			Parse: func(_ context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
 				e := element{start: start.Copy()}
-				if err := e.read(d); err != nil {
+				if err := e.read(d, ofServer); err != nil {
 					return true, nil, err
 				}
 				return true, e, nil
@@ -158,7 +162,7 @@ func (l *login) converse(ctx context.Context, r xml.TokenReader) (xmpp.SessionSt
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		e, err := readElement(r)
+		e, err := readElement(r, ofServer)
 		if err != nil {
 			return 0, err
 		}
@@ -207,6 +211,11 @@ func (c *Client) logger() *slog.Logger {
 	return c.Logger
 }
 
+// himself reports whether the client acts as the account that it logs in to.
+func (c *Client) himself(s *xmpp.Session) bool {
+	return c.Identity == "" || c.Identity == s.LocalAddr().Bare().String()
+}
+
 // token returns the token of an account that is still good, or the zero value.
 func (c *Client) token(ctx context.Context, account jid.JID) Token {
 	if c.Tokens == nil || c.UserAgent.ID == "" {
@@ -223,7 +232,17 @@ func (c *Client) token(ctx context.Context, account jid.JID) Token {
 	return t
 }
 
-// keep stores a token, or removes the one that there is.
+// forget removes a token, unless there is another one by now.
+func (c *Client) forget(ctx context.Context, account jid.JID, t Token) {
+	if c.Tokens == nil {
+		return
+	}
+	if now, err := c.Tokens.Token(ctx, account); err != nil || now.Secret == t.Secret {
+		c.keep(ctx, account, Token{})
+	}
+}
+
+// keep stores a token.
 func (c *Client) keep(ctx context.Context, account jid.JID, t Token) {
 	if c.Tokens == nil {
 		return

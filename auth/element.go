@@ -24,6 +24,11 @@ const (
 	maxTokens = 1024
 	maxText   = 64 << 10
 
+	// maxReplyTokens and maxReplyText bound what a client takes from its server, which
+	// may tell much with success.
+	maxReplyTokens = 16 << 10
+	maxReplyText   = 1 << 20
+
 	// maxMessage bounds what is encoded in base64.
 	maxMessage = 24 << 10
 )
@@ -39,21 +44,27 @@ type element struct {
 
 // readElement reads the next child of the stream. Stream errors and the end of
 // the stream are errors.
-func readElement(r xml.TokenReader) (element, error) {
+func readElement(r xml.TokenReader, b bounds) (element, error) {
 	for {
 		tok, err := r.Token()
 		if tok == nil && err != nil {
 			// An error beside a token is of the next one. Mellium v0.23.0 counts levels
 			// wrongly on a server, and has one about text for each.
+			if errors.As(err, new(stream.Error)) {
+				err = errPeer{err}
+			}
 			return element{}, err
 		}
 		switch tok := tok.(type) {
 		case xml.StartElement:
 			if tok.Name == (xml.Name{Space: stream.NS, Local: "error"}) {
-				return element{}, readStreamError(r, tok)
+				return element{}, errPeer{readStreamError(r, tok)}
 			}
 			e := element{start: tok.Copy()}
-			return e, e.read(r)
+			if tok.Name.Space != NSSASL && tok.Name.Space != NSSASL2 {
+				return e, nil // It is refused, whatever is in it, and however long that takes to come.
+			}
+			return e, e.read(r, b)
 		case xml.EndElement:
 			return element{}, errClosed
 		case xml.CharData:
@@ -62,8 +73,19 @@ func readElement(r xml.TokenReader) (element, error) {
 	}
 }
 
+// bounds are the bounds of one element.
+type bounds struct {
+	tokens, text int
+	excess       error // what is wrong with more
+}
+
+var (
+	ofClient = bounds{maxTokens, maxText, stream.PolicyViolation}
+	ofServer = bounds{maxReplyTokens, maxReplyText, errUnexpected}
+)
+
 // read reads up to the end tag.
-func (e *element) read(r xml.TokenReader) error {
+func (e *element) read(r xml.TokenReader, b bounds) error {
 	text := 0
 	for depth := 0; ; {
 		tok, err := r.Token()
@@ -87,12 +109,17 @@ func (e *element) read(r xml.TokenReader) error {
 		case xml.CharData:
 			text += len(tok)
 		}
-		if text > maxText || len(e.inner) == maxTokens {
-			return fmt.Errorf("auth: %s is too large: %w", e.start.Name.Local, stream.PolicyViolation)
+		if text > b.text || len(e.inner) == b.tokens {
+			return fmt.Errorf("auth: %s is too large: %w", e.start.Name.Local, b.excess)
 		}
 		e.inner = append(e.inner, xml.CopyToken(tok))
 	}
 }
+
+// errPeer marks a stream error that came from the peer: it is not answered.
+type errPeer struct{ error }
+
+func (e errPeer) Unwrap() error { return e.error }
 
 func readStreamError(r xml.TokenReader, start xml.StartElement) error {
 	var se stream.Error

@@ -7,6 +7,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 // Errors of a client.
@@ -91,11 +92,14 @@ func (f Failure) Error() string {
 	return fmt.Sprintf("auth: authentication failed: %s (%q)", f.Condition, f.Text)
 }
 
+// conditionName is what the name of a condition looks like, at least.
+var conditionName = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+
 // failureOf returns what a client is told about err.
 func failureOf(err error) Failure {
 	var f Failure
 	switch {
-	case errors.As(err, &f):
+	case errors.As(err, &f) && conditionName.MatchString(f.Condition):
 		return f
 	case errors.Is(err, errRefused):
 		return Failure{Condition: NotAuthorized}

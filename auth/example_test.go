@@ -83,7 +83,7 @@ func ExampleServer_external() {
 	owners := map[string]jid.JID{"test": jid.MustParse("juliet@im.example.com")}
 	server := &auth.Server{
 		Mechanisms: []string{auth.External},
-		External: func(_ context.Context, state tls.ConnectionState, _ string) (jid.JID, error) {
+		External: func(_ context.Context, _ *xmpp.Session, state tls.ConnectionState, _ string) (jid.JID, error) {
 			// The certificate is verified: tls.Config.ClientAuth has asked for that.
 			owner, ok := owners[state.PeerCertificates[0].Subject.CommonName]
 			if !ok {

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/xdg-go/scram"
 	"mellium.im/sasl"
@@ -40,6 +39,11 @@ type claim struct {
 }
 
 func (x *exchange) mechanism(name string) (sasl.Mechanism, bool) {
+	for _, m := range x.server.More {
+		if m.Name == name {
+			return m, true
+		}
+	}
 	switch {
 	case isScram(name):
 		return scramServer(name, x), true
@@ -50,11 +54,7 @@ func (x *exchange) mechanism(name string) (sasl.Mechanism, bool) {
 	case name == External:
 		return externalServer(x), true
 	}
-	i := slices.IndexFunc(x.server.More, func(m sasl.Mechanism) bool { return m.Name == name })
-	if i < 0 {
-		return sasl.Mechanism{}, false
-	}
-	return x.server.More[i], true
+	return sasl.Mechanism{}, false
 }
 
 // bindings returns the channel bindings of the connection.
@@ -68,13 +68,27 @@ func (x *exchange) claim(user string) (*claim, error) {
 	if err != nil || user == "" {
 		account = jid.JID{} // There can be no such account.
 	}
-	x.claimed = account
-	if x.server.Limit != nil && x.session != nil {
-		if err := x.server.Limit(x.ctx, x.session, account); err != nil {
-			return nil, err
-		}
+	if err := x.limit(account); err != nil {
+		return nil, err
 	}
 	return &claim{account: account}, nil
+}
+
+// limit asks whether somebody may try to be an account.
+func (x *exchange) limit(account jid.JID) error {
+	x.claimed = account
+	if x.server.Limit == nil || x.session == nil {
+		return nil
+	}
+	return x.server.Limit(x.ctx, x.session, account)
+}
+
+// fits reports whether an account is one that the stream can be of.
+func (x *exchange) fits(account jid.JID) bool {
+	if x.session != nil && x.session.State()&xmpp.S2S != 0 {
+		return account.Localpart() == "" && account.Domainpart() != ""
+	}
+	return account.Localpart() != "" && account.Domainpart() == x.domain.Domainpart()
 }
 
 // keys returns the keys of a user, which are made up if there are none.
@@ -116,6 +130,13 @@ func (x *exchange) password(user, password string) (*claim, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if x.server.Password != nil {
+		if c.account.Equal(jid.JID{}) {
+			return c, false, nil // There can be no such account.
+		}
+		c.known, err = x.server.Password(x.ctx, c.account, password)
+		return c, c.known, err
+	}
 	// Both kinds of keys are looked up, and one is computed with, whatever there is.
 	k, err := x.find(c, user, ScramSHA256)
 	if err != nil {
@@ -148,17 +169,36 @@ func (x *exchange) accept(n *sasl.Negotiator, c *claim, identity string) bool {
 
 // permit is the permissions function of an exchange.
 func (x *exchange) permit(n *sasl.Negotiator) bool {
-	user, _, identity := n.Credentials()
+	user, password, identity := n.Credentials()
 	if x.account.Equal(jid.JID{}) {
-		// One of Server.More.
-		account, err := jid.New(string(user), x.domain.Domainpart(), "")
-		if err != nil || len(user) == 0 {
-			return false
-		}
-		x.claimed, x.account = account, account
+		x.refused = x.foreign(string(user), string(password)) // One of Server.More.
 	}
-	x.refused = x.identity(string(identity))
+	if x.refused == nil {
+		x.refused = x.identity(string(identity))
+	}
 	return x.refused == nil
+}
+
+// foreign takes over who a mechanism that is not of this package has found.
+func (x *exchange) foreign(user, password string) error {
+	var (
+		c   *claim
+		ok  = true
+		err error
+	)
+	if password == "" {
+		c, err = x.claim(user)
+	} else {
+		c, ok, err = x.password(user, password)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !ok || c.account.Equal(jid.JID{}):
+		return errRefused
+	}
+	x.account = c.account
+	return nil
 }
 
 // identity checks that a client is who it says it is, in the mechanism and in its

@@ -24,6 +24,10 @@ const (
 	// DefaultRefresh is the age at which a token that is used is replaced.
 	DefaultRefresh = 24 * time.Hour
 
+	// settleTime is how long a token that nobody has asked for is left for the client
+	// to store, before another one takes its place.
+	settleTime = time.Minute
+
 	// secretSize is the number of random bytes in a token.
 	secretSize = 32
 )
@@ -222,10 +226,23 @@ func (x *exchange) issue(possible []string) Token {
 		Issued:    now,
 		Expires:   now.Add(f.life()),
 	}
+	given := true
 	err := f.Store.Update(x.ctx, x.account, x.client, func(kept *Tokens) bool {
-		kept.New = t
-		return true
+		given = true
+		if x.fast.request == "" {
+			// Another session of the client may have been given one a moment ago, or
+			// somebody may have taken away the one that this login was with.
+			young := !kept.New.IsZero() && now.Sub(kept.New.Issued) < settleTime
+			given = !young && kept.Current.Secret == x.fast.used.Secret
+		}
+		if given {
+			kept.New = t
+		}
+		return given
 	})
+	if !given {
+		return Token{}
+	}
 	if err != nil {
 		// A client without a token can log in, too.
 		x.server.logger().ErrorContext(x.ctx, "auth: a token was not stored", "account", x.account, "err", err)

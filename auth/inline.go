@@ -29,7 +29,7 @@ type Inline interface {
 	// Negotiate is called when a client that has asked for it is authenticated, with
 	// all tasks done, and before it is told so.
 	//
-	// The account is the session's remote address.
+	// The account is the session's remote address without its resource.
 	// Client is the id of the user-agent element, a UUID of version 4, or empty;
 	// it must not be shown to anybody else.
 	// Bound is the full JID that another Inline has bound before, or the zero JID;
@@ -62,8 +62,9 @@ type ClientInline interface {
 	// Request is one complete element; if it is empty nothing is asked for.
 	//
 	// Answer, if not nil, is called with each child of success that has the namespace
-	// of Feature; d reads on behind start, and need not be read to the end.
-	// It reports whether the session has its address by that: the one that success
-	// names. It must then be a full JID of the account.
-	Request(origin jid.JID, offer xml.TokenReader) (request []byte, answer func(d *xml.Decoder, start xml.StartElement) (bound bool, err error), err error)
+	// of Feature; d reads on behind start, and need not be read to the end. Address
+	// is the JID that success names, which is a full one if a resource was bound.
+	// Now is the full JID of the account that the session has by that, or the zero
+	// JID if it has none by that.
+	Request(origin jid.JID, offer xml.TokenReader) (request []byte, answer func(d *xml.Decoder, start xml.StartElement, address jid.JID) (now jid.JID, err error), err error)
 }

@@ -48,9 +48,9 @@ type tag struct{ name string }
 
 func (tag) Feature() xml.Name { return xml.Name{Space: "urn:xmpp:bind:0", Local: "bind"} }
 
-func (b tag) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement) (bool, error), error) {
+func (b tag) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement, jid.JID) (jid.JID, error), error) {
 	return []byte("<bind xmlns='urn:xmpp:bind:0'><tag>" + b.name + "</tag></bind>"),
-		func(_ *xml.Decoder, start xml.StartElement) (bool, error) { return start.Name.Local == "bound", nil }, nil
+		func(_ *xml.Decoder, _ xml.StartElement, address jid.JID) (jid.JID, error) { return address, nil }, nil
 }
 
 // renew asks for a new token with a token.
@@ -58,7 +58,7 @@ type renew struct{ mechanism string }
 
 func (renew) Feature() xml.Name { return xml.Name{Space: auth.NSFAST, Local: "fast"} }
 
-func (r renew) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement) (bool, error), error) {
+func (r renew) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement, jid.JID) (jid.JID, error), error) {
 	return []byte("<request-token xmlns='" + auth.NSFAST + "' mechanism='" + r.mechanism + "'/>"), nil, nil
 }
 

@@ -39,6 +39,9 @@ var ErrUnknownAccount = errors.New("auth: unknown account")
 
 // Credentials are a server's accounts.
 //
+// The domain of an account is the one that the client's stream is to, which is for
+// the client to choose: a store must know it.
+//
 // They are called by several sessions at once.
 type Credentials interface {
 	// Keys returns what is stored of a bare account for a mechanism, which is

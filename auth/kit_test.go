@@ -260,7 +260,12 @@ type rideAlong struct{ tag string }
 
 func (rideAlong) Feature() xml.Name { return xml.Name{Space: nsRide, Local: "ride"} }
 
-func (r rideAlong) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement) (bool, error), error) {
+func (r rideAlong) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement, jid.JID) (jid.JID, error), error) {
 	return []byte("<ride xmlns='" + nsRide + "'><tag>" + r.tag + "</tag></ride>"),
-		func(_ *xml.Decoder, start xml.StartElement) (bool, error) { return start.Name.Local == "ridden", nil }, nil
+		func(_ *xml.Decoder, start xml.StartElement, address jid.JID) (jid.JID, error) {
+			if start.Name.Local != "ridden" {
+				return jid.JID{}, nil
+			}
+			return address, nil
+		}, nil
 }

@@ -44,7 +44,7 @@ type taskStep = func(xml.TokenReader) (xml.TokenReader, error)
 // A rider waits for its part of success.
 type rider struct {
 	space  string
-	answer func(d *xml.Decoder, start xml.StartElement) (bool, error)
+	answer func(d *xml.Decoder, start xml.StartElement, address jid.JID) (jid.JID, error)
 }
 
 // prepare begins an attempt. Offering is nil if nothing has been offered yet.
@@ -61,7 +61,7 @@ func (c *Client) prepare(ctx context.Context, s *xmpp.Session, p *profile, name 
 	if err != nil {
 		return nil, err
 	}
-	password, err := l.password(ctx)
+	password, err := l.password(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -85,14 +85,18 @@ func (c *Client) prepare(ctx context.Context, s *xmpp.Session, p *profile, name 
 }
 
 // password returns the token or the password, whichever the mechanism needs.
-func (l *login) password(ctx context.Context) ([]byte, error) {
+func (l *login) password(ctx context.Context, o *offering) ([]byte, error) {
 	switch {
 	case !l.token.IsZero():
 		return []byte(l.token.Secret), nil
 	case l.mechanism == External || l.c.Password == nil:
 		return nil, nil
 	}
-	password, err := l.c.Password(ctx)
+	ask := l.c.Password
+	if o != nil && o.password != nil {
+		ask = o.password
+	}
+	password, err := ask(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("auth: asking for the password: %w", err)
 	}
@@ -121,7 +125,8 @@ func (l *login) write(first []byte, o *offering) error {
 			b.WriteString(" invalidate='true'")
 		}
 		b.WriteString("/>")
-	} else if l.wanted = l.want(o); l.wanted != "" {
+	}
+	if l.wanted = l.want(o); l.wanted != "" {
 		fmt.Fprintf(&b, "<request-token xmlns='%s' mechanism='%s'/>", NSFAST, quote(l.wanted))
 	}
 	b.WriteString("</authenticate>")
@@ -151,13 +156,9 @@ func (a UserAgent) write(b *bytes.Buffer) error {
 	return nil
 }
 
-// follower is a connection on which the features behind success are read by
-// whoever reads the stream, and not lost.
-type follower interface{ FeaturesFollow() }
-
 // ride asks for what rides along.
 func (l *login) ride(b *bytes.Buffer, o *offering) error {
-	if _, ok := l.s.Conn().(follower); !ok {
+	if _, ok := negotiated(l.s).(follower); !ok {
 		return nil
 	}
 	for _, f := range l.c.Inline {
@@ -183,7 +184,7 @@ func (l *login) ride(b *bytes.Buffer, o *offering) error {
 
 // want returns the mechanism to ask for a token for.
 func (l *login) want(o *offering) string {
-	if l.c.Tokens == nil || l.c.UserAgent.ID == "" {
+	if l.c.Tokens == nil || l.c.UserAgent.ID == "" || l.c.Invalidate || !l.c.himself(l.s) {
 		return ""
 	}
 	offered := []string{l.c.TokenMechanism}
@@ -191,7 +192,11 @@ func (l *login) want(o *offering) string {
 		offered = o.tokens
 	}
 	state := l.s.ConnectionState()
-	return firstCommon(htPossible(tokenMechanisms, clientBindings(&state)), offered)
+	best := firstCommon(htPossible(tokenMechanisms, clientBindings(&state)), offered)
+	if !l.token.IsZero() && (binds(l.token.Mechanism) || !binds(best)) {
+		return "" // The server replaces it when it is time.
+	}
+	return best
 }
 
 // last reports whether a stream may begin behind what was returned to be sent.
@@ -236,7 +241,7 @@ func (l *login) step(ctx context.Context, e element) (out []byte, mask xmpp.Sess
 func (l *login) failed(ctx context.Context, f Failure) error {
 	l.c.logger().DebugContext(ctx, "auth: login failed", "account", l.account, "mechanism", l.mechanism, "condition", f.Condition)
 	if !l.token.IsZero() && f.Condition != TemporaryAuthFailure {
-		l.c.keep(ctx, l.s.LocalAddr().Bare(), Token{})
+		l.c.forget(ctx, l.s.LocalAddr().Bare(), l.token)
 	}
 	return f
 }
@@ -341,8 +346,11 @@ func (l *login) welcome(ctx context.Context, e element) (jid.JID, xmpp.SessionSt
 		}
 		address = j
 	}
-	var bound, resumed bool
-	fresh := Token{}
+	var (
+		bound   jid.JID
+		resumed bool
+		fresh   Token
+	)
 	for _, c := range e.children() {
 		if c.is(NSFAST, "token") {
 			fresh = l.readToken(c)
@@ -353,31 +361,33 @@ func (l *login) welcome(ctx context.Context, e element) (jid.JID, xmpp.SessionSt
 			if r.space != c.start.Name.Space || r.answer == nil {
 				continue
 			}
-			now, err := r.answer(c.decoder(), c.start)
-			if err != nil {
+			now, err := r.answer(c.decoder(), c.start, address)
+			switch {
+			case err != nil:
 				return jid.JID{}, 0, fmt.Errorf("auth: inline %s: %w", c.start.Name.Local, err)
+			case now.Equal(jid.JID{}):
+				continue
+			case now.Resourcepart() == "" || !l.mine(now):
+				return jid.JID{}, 0, fmt.Errorf("%w: %q is bound", ErrIdentity, now)
 			}
-			bound = bound || now
+			bound = now
 		}
 	}
 	switch {
 	case !fresh.IsZero():
 		l.c.keep(ctx, l.s.LocalAddr().Bare(), fresh)
 	case !l.token.IsZero() && l.c.Invalidate:
-		l.c.keep(ctx, l.s.LocalAddr().Bare(), Token{})
+		l.c.forget(ctx, l.s.LocalAddr().Bare(), l.token)
 	}
-	if !bound {
+	if bound.Equal(jid.JID{}) {
 		return jid.JID{}, 0, nil
 	}
-	if address.Resourcepart() == "" {
-		return jid.JID{}, 0, fmt.Errorf("%w: %q is bound", ErrIdentity, address)
-	}
-	l.s.UpdateAddr(address)
-	if f, ok := l.s.Conn().(follower); ok && !resumed {
+	l.s.UpdateAddr(bound)
+	if f, ok := negotiated(l.s).(follower); ok && !resumed {
 		f.FeaturesFollow()
-		return address, 0, nil
+		return bound, 0, nil
 	}
-	return address, xmpp.Ready, nil
+	return bound, xmpp.Ready, nil
 }
 
 // mine reports whether j is the account. Who logs in as nobody in particular may

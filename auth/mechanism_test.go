@@ -246,7 +246,7 @@ func (brokenStore) Keys(context.Context, jid.JID, string) (auth.Keys, error) {
 func TestExternalMechanism(t *testing.T) {
 	_, state := tlsStates(t, tls.VersionTLS13)
 	var asked []string
-	srv := &auth.Server{External: func(_ context.Context, state tls.ConnectionState, identity string) (jid.JID, error) {
+	srv := &auth.Server{External: func(_ context.Context, _ *xmpp.Session, state tls.ConnectionState, identity string) (jid.JID, error) {
 		asked = append(asked, identity)
 		if !state.HandshakeComplete || identity == "nurse" {
 			return jid.JID{}, errBroken
@@ -291,7 +291,7 @@ func TestExternalMechanism(t *testing.T) {
 func TestStepsTooOften(t *testing.T) {
 	client, server := tlsStates(t, tls.VersionTLS13)
 	srv := newServer()
-	srv.External = func(context.Context, tls.ConnectionState, string) (jid.JID, error) { return juliet, nil }
+	srv.External = func(context.Context, *xmpp.Session, tls.ConnectionState, string) (jid.JID, error) { return juliet, nil }
 	for _, name := range append(theRest, scrams...) {
 		for _, message := range []string{"", "r=abc,s=abcd,i=4096", "v=abcd"} {
 			c := bareClient(t, name, names{"juliet", password, ""}, sasl.TLSState(client), sasl.RemoteMechanisms(name))
@@ -429,7 +429,7 @@ func TestMechanismsConcurrently(t *testing.T) {
 func TestServerStepsTooOften(t *testing.T) {
 	client, server := tlsStates(t, tls.VersionTLS13)
 	srv := newServer()
-	srv.External = func(context.Context, tls.ConnectionState, string) (jid.JID, error) { return juliet, nil }
+	srv.External = func(context.Context, *xmpp.Session, tls.ConnectionState, string) (jid.JID, error) { return juliet, nil }
 	for _, name := range append(theRest, scrams...) {
 		for _, message := range []string{"", "\x00juliet\x00" + password, "n,,n=juliet,r=abc", "c=biws,r=abc,p=abcd"} {
 			c := bareClient(t, name, names{"juliet", password, ""}, sasl.TLSState(client), sasl.RemoteMechanisms(name))

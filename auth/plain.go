@@ -6,6 +6,7 @@ package auth
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -84,11 +85,18 @@ func externalServer(x *exchange) sasl.Mechanism {
 			if x.server.External == nil || state == nil {
 				return false, nil, nil, errRefused
 			}
-			account, err := x.server.External(x.ctx, *state, string(message))
-			if err != nil || account.Domainpart() == "" {
+			account, err := x.server.External(x.ctx, x.session, *state, string(message))
+			if f := (Failure{}); errors.As(err, &f) {
+				return false, nil, nil, f
+			}
+			account = account.Bare()
+			if err != nil || !x.fits(account) {
 				return false, nil, nil, errRefused
 			}
-			if !x.accept(n, &claim{account: account.Bare(), known: true}, string(message)) {
+			if err := x.limit(account); err != nil {
+				return false, nil, nil, err
+			}
+			if !x.accept(n, &claim{account: account, known: true}, string(message)) {
 				return false, nil, nil, errRefused
 			}
 			return false, nil, nil, nil

@@ -14,8 +14,9 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a password or a token.
-// It shows itself neither to package fmt nor to log/slog; encoders such as
-// encoding/json do see it, so that it can be kept.
+// It shows itself neither to package fmt nor to log/slog. Encoders such as
+// encoding/json do see it, so that it can be kept; a slog.JSONHandler uses one for
+// what is inside of other values.
 type Secret string
 
 // Format writes that there is a secret, whatever the verb.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"mellium.im/sasl"
 	"mellium.im/xmpp"
@@ -39,7 +40,11 @@ type serving struct {
 // failed in one may try the other.
 func (s *Server) negotiate(ctx context.Context, session *xmpp.Session, x *offer) (xmpp.SessionState, io.ReadWriter, error) {
 	if x.session != session {
-		x = s.offer(session) // The features were made for nobody in particular.
+		// The features were made for nobody in particular: they hold.
+		listed := x
+		x = s.offer(session)
+		x.names = slices.DeleteFunc(x.names, func(name string) bool { return !slices.Contains(listed.names, name) })
+		x.tokens = slices.DeleteFunc(x.tokens, func(name string) bool { return !slices.Contains(listed.tokens, name) })
 		x.narrow(ctx)
 	}
 	r := session.TokenReader()
@@ -72,7 +77,7 @@ func (v *serving) checkFrom() error {
 
 func (v *serving) serve() (xmpp.SessionState, io.ReadWriter, error) {
 	for tries := 1; ; tries++ {
-		e, err := readElement(v.r)
+		e, err := readElement(v.r, ofClient)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -88,7 +93,7 @@ func (v *serving) serve() (xmpp.SessionState, io.ReadWriter, error) {
 			return mask, v.session.Conn(), nil
 		case err == nil:
 			return mask, nil, nil
-		case !errors.As(err, &f):
+		case errors.As(err, new(stream.Error)), !errors.As(err, &f):
 			return 0, nil, err
 		}
 		if err := v.send(p.failure(f)); err != nil {
@@ -137,7 +142,11 @@ func (v *serving) attempt(e element, p *profile, l *Login) (xmpp.SessionState, e
 		plus:    v.plus(),
 		fast:    new(fastRequest),
 	}
-	defer func() { l.Account = x.claimed }()
+	defer func() {
+		if l.Account = x.claimed; x.refused == nil && !x.account.Equal(jid.JID{}) {
+			l.Account = x.account
+		}
+	}()
 	l.Mechanism, _ = e.attr("mechanism")
 	if !v.knows(p, l.Mechanism) {
 		l.Mechanism = ""
@@ -163,12 +172,31 @@ func (v *serving) attempt(e element, p *profile, l *Login) (xmpp.SessionState, e
 		return 0, err
 	}
 	if p == rfc6120 {
+		if err := v.free(x); err != nil {
+			return 0, err
+		}
 		if err := v.pin(x.account); err != nil {
 			return 0, err
 		}
 		return xmpp.Authn, v.send(p.success(data))
 	}
 	return v.succeed(x, request, data, l)
+}
+
+// free refuses who has something to do that the profile of RFC 6120 has no way to
+// ask for.
+func (v *serving) free(x *exchange) error {
+	if v.server.Tasks == nil {
+		return nil
+	}
+	tasks, err := v.server.Tasks(v.ctx, v.session, x.account, nil)
+	switch {
+	case err != nil:
+		return v.refuse(x, err)
+	case len(tasks) > 0:
+		return Failure{Condition: NotAuthorized, Text: "this account needs SASL2"}
+	}
+	return nil
 }
 
 // exchange carries out the mechanism. It returns the data that goes with
@@ -205,6 +233,8 @@ func (v *serving) exchange(x *exchange, p *profile, name string, initial *elemen
 		switch {
 		case err != nil:
 			return nil, v.refuse(x, err)
+		case !more && x.refused != nil:
+			return nil, v.refuse(x, x.refused) // One of Server.More that does not take no for an answer.
 		case !more && x.account.Equal(jid.JID{}):
 			return nil, Failure{Condition: TemporaryAuthFailure} // One of Server.More that asked nobody.
 		case !more:
@@ -236,7 +266,7 @@ func (v *serving) ask(p *profile, data []byte) (element, error) {
 	if err := v.send(p.challenge(data)); err != nil {
 		return element{}, err
 	}
-	e, err := readElement(v.r)
+	e, err := readElement(v.r, ofClient)
 	switch {
 	case err != nil:
 		return element{}, err
@@ -252,7 +282,7 @@ func (v *serving) ask(p *profile, data []byte) (element, error) {
 
 // pin makes the account the session's.
 func (v *serving) pin(account jid.JID) error {
-	if c, ok := v.session.Conn().(interface{ Authenticated(jid.JID) error }); ok {
+	if c, ok := negotiated(v.session).(authenticator); ok {
 		return c.Authenticated(account)
 	}
 	if v.session.RemoteAddr().Equal(jid.JID{}) {
@@ -267,7 +297,7 @@ func (v *serving) strict(on bool) {
 	if v.server.AllowSpace {
 		return
 	}
-	if c, ok := v.session.Conn().(interface{ RefuseSpace(bool) }); ok {
+	if c, ok := negotiated(v.session).(refuser); ok {
 		c.RefuseSpace(on)
 	}
 }
@@ -279,11 +309,11 @@ func (v *serving) send(p []byte) error {
 
 // hangUp tells a client why its stream ends, if nobody else does.
 func (v *serving) hangUp(err error) {
-	if _, ok := v.session.Conn().(interface{ Authenticated(jid.JID) error }); ok {
+	if _, ok := negotiated(v.session).(authenticator); ok {
 		return // Its negotiator does.
 	}
 	var se stream.Error
-	if !errors.As(err, &se) {
+	if !errors.As(err, &se) || errors.As(err, new(errPeer)) {
 		return
 	}
 	var b bytes.Buffer

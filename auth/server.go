@@ -33,7 +33,9 @@ const DefaultMaxTries = 5
 // The zero value offers nothing. A Server must not be copied or changed once it
 // is in use; it serves any number of sessions.
 type Server struct {
-	// Credentials are the accounts. Without it there is no SCRAM and no PLAIN.
+	// Credentials are the accounts. Without it there is no SCRAM, and PLAIN only with
+	// Password. All accounts should have keys for all mechanisms that are offered: a
+	// client takes one of them, and is refused if the account has none for it.
 	Credentials Credentials
 
 	// Mechanisms are the names of the mechanisms that may be offered, in the order
@@ -43,19 +45,29 @@ type Server struct {
 	Mechanisms []string
 
 	// More are further mechanisms, which may be named in Mechanisms, and whose
-	// first message is the client's.
-	// Their permissions function decides nothing but the identity: credentials
-	// must be good before they call it.
+	// first message is the client's. They come before those of this package that have
+	// the same name.
+	// The permissions function that they must call checks the password if the
+	// credentials have one, as PLAIN does, and otherwise takes them to be good.
 	More []sasl.Mechanism
 
 	// Profiles says which profiles are offered. The zero value is both.
 	Profiles Profile
 
+	// Password checks the password of an account in PLAIN, in place of the keys, and
+	// reports whether it is good: for passwords that are kept elsewhere.
+	// It should take as long for accounts that do not exist. An error refuses the
+	// attempt with temporary-auth-failure if it is no [Failure].
+	Password func(ctx context.Context, account jid.JID, password string) (bool, error)
+
 	// External decides who the peer of a TLS connection is, for EXTERNAL.
-	// Identity is what it asks to be, or empty. The state's certificates are
-	// verified only as far as the TLS configuration asked for it.
-	// The account is a bare JID, or between servers a domain.
-	External func(ctx context.Context, state tls.ConnectionState, identity string) (account jid.JID, err error)
+	// Identity is what it asks to be, or empty; who its stream header is from, if it
+	// says so, is the session's remote address. The state's certificates are verified
+	// only as far as the TLS configuration asked for it.
+	// The account is a bare JID of the domain that the stream is to, or between
+	// servers another domain. An error refuses the attempt, with not-authorized if it
+	// is no [Failure].
+	External func(ctx context.Context, s *xmpp.Session, state tls.ConnectionState, identity string) (account jid.JID, err error)
 
 	// Certificate returns the certificate that the server shows on a connection,
 	// for the channel binding tls-server-end-point, which clients rely on
@@ -71,14 +83,16 @@ type Server struct {
 	Offer func(ctx context.Context, account jid.JID, mechanisms []string) []string
 
 	// Limit is called before an account's proof is checked, whether it exists or
-	// not. An error refuses the attempt, with temporary-auth-failure if it is no
-	// [Failure]. It is the place to slow down whoever guesses.
+	// not; with EXTERNAL and More, once it is known which account it is. An error
+	// refuses the attempt, with temporary-auth-failure if it is no [Failure].
+	// It is the place to slow down whoever guesses, and with PLAIN, to bound how many
+	// passwords are hashed at the same time.
 	Limit func(ctx context.Context, s *xmpp.Session, account jid.JID) error
 
 	// Tasks returns what an account still has to do after it has done some tasks,
 	// each of which is enough for the next step; if there are none it is let in.
-	// It is not asked for logins with a token (XEP-0484, section 4), nor in the
-	// profile of RFC 6120, which has no tasks: see Profiles.
+	// It is not asked for logins with a token (XEP-0484, section 4).
+	// In the profile of RFC 6120, which has no tasks, who has any is refused.
 	Tasks func(ctx context.Context, s *xmpp.Session, account jid.JID, done []string) ([]Task, error)
 
 	// FAST are the tokens (XEP-0484). If it is nil there are none.
@@ -109,7 +123,7 @@ type Server struct {
 	// If it is zero it is DefaultMaxTries.
 	MaxTries int
 
-	// AllowSpace lets clients send white space between elements while SASL2 is under
+	// AllowSpace, which pipelining.Config has as well, lets clients send white space between elements while SASL2 is under
 	// way, for which they are to be disconnected (XEP-0388, section 2.5).
 	// It does no harm, and some clients rely on it: go-xmpp 0.3 ends each element by
 	// a line feed.
@@ -147,7 +161,8 @@ type Login struct {
 	// in as; in that case it may not exist, or be the zero JID.
 	Account jid.JID
 
-	// Bound is the full JID that was bound inline, if any.
+	// Bound is the full JID that was bound inline, if any. By Observe is how a program
+	// learns it on a server, as it does UserAgent.
 	Bound jid.JID
 
 	// Mechanism is the name of the mechanism.
@@ -190,7 +205,9 @@ func Leaf(c tls.Certificate) func(tls.ConnectionState) *x509.Certificate {
 //		return xmpp.StreamConfig{Features: append(server.Features(s), …)}
 //	})
 //
-// Session may be nil, as it is there at first.
+// Session may be nil, as it is there at first: what needs to know the connection,
+// such as channel binding and EXTERNAL, is left out then. Do not use the same
+// features for more than one stream.
 // Without a mechanism to offer there are no features (XEP-0388, section 2.2).
 // They are offered within TLS only.
 func (s *Server) Features(session *xmpp.Session) []xmpp.StreamFeature {
@@ -208,6 +225,10 @@ func (s *Server) Features(session *xmpp.Session) []xmpp.StreamFeature {
 			Necessary:  xmpp.Secure,
 			Prohibited: xmpp.Authn,
 			List: func(ctx context.Context, e xmlstream.TokenWriter, start xml.StartElement) (bool, error) {
+				x.narrow(ctx)
+				if len(x.names) == 0 {
+					return false, nil
+				}
 				return true, x.list(ctx, p, e, start)
 			},
 			Negotiate: func(ctx context.Context, session *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
@@ -216,7 +237,7 @@ func (s *Server) Features(session *xmpp.Session) []xmpp.StreamFeature {
 		})
 	}
 	if kinds := kinds(x.bound); len(kinds) > 0 {
-		features = append(features, channelBindingFeature(kinds))
+		features = append(features, channelBindingFeature(kinds, x.binds))
 	}
 	return features
 }
@@ -232,6 +253,13 @@ type offer struct {
 	state   *tls.ConnectionState
 
 	narrowed bool
+}
+
+// binds reports whether anything that is offered binds to the channel. If nothing
+// does, to list what there is to bind by would look like somebody in the middle
+// (XEP-0440, section 4).
+func (x *offer) binds() bool {
+	return slices.ContainsFunc(x.names, binds) || len(x.names) > 0 && slices.ContainsFunc(x.tokens, binds)
 }
 
 // plus reports whether -PLUS is offered.
@@ -276,15 +304,17 @@ func (s *Server) bindings(state *tls.ConnectionState) []scram.ChannelBinding {
 // possible reports whether a mechanism can be offered on a stream.
 func (s *Server) possible(name string, x *offer) bool {
 	switch {
+	case slices.ContainsFunc(s.More, func(m sasl.Mechanism) bool { return m.Name == name }):
+		return true
 	case isScram(name):
 		return s.Credentials != nil && !x.s2s && (!isPlus(name) || len(x.bound) > 0)
 	case name == Plain:
-		return s.Credentials != nil && !x.s2s
+		return (s.Credentials != nil || s.Password != nil) && !x.s2s
 	case name == External:
 		// Without a certificate nothing could be said about the client.
 		return s.External != nil && x.state != nil && len(x.state.PeerCertificates) > 0
 	}
-	return slices.ContainsFunc(s.More, func(m sasl.Mechanism) bool { return m.Name == name })
+	return false
 }
 
 // narrow asks once what the account that a stream claims to be from is offered.
@@ -299,7 +329,6 @@ func (x *offer) narrow(ctx context.Context) {
 
 // list writes a feature.
 func (x *offer) list(ctx context.Context, p *profile, e xmlstream.TokenWriter, start xml.StartElement) error {
-	x.narrow(ctx)
 	inner := []xml.TokenReader{mechanismList(x.names)}
 	if p == sasl2 {
 		var inline []xml.TokenReader
@@ -328,12 +357,15 @@ func mechanismList(names []string) xml.TokenReader {
 }
 
 // channelBindingFeature announces types of channel bindings (XEP-0440).
-func channelBindingFeature(kinds []string) xmpp.StreamFeature {
+func channelBindingFeature(kinds []string, needed func() bool) xmpp.StreamFeature {
 	return xmpp.StreamFeature{
 		Name:       xml.Name{Space: NSChannelBinding, Local: "sasl-channel-binding"},
 		Necessary:  xmpp.Secure,
 		Prohibited: xmpp.Authn,
 		List: func(_ context.Context, e xmlstream.TokenWriter, start xml.StartElement) (bool, error) {
+			if !needed() {
+				return false, nil
+			}
 			var list []xml.TokenReader
 			for _, kind := range kinds {
 				list = append(list, xmlstream.Wrap(nil, xml.StartElement{
@@ -353,9 +385,12 @@ func channelBindingFeature(kinds []string) xmpp.StreamFeature {
 //
 // Once the credentials are good it calls the negotiator's permissions function, whose
 // credentials have the username, no password, and the identity.
-// HT mechanisms are not among them: they need what only SASL2 says.
+// HT mechanisms are not among them: they need what only SASL2 says. Limit is not
+// called, and External without a session.
+// That somebody has taken -PLUS out of a list goes unnoticed, as it is not this
+// Server's list.
 func (s *Server) Mechanism(ctx context.Context, name string, domain jid.JID) (sasl.Mechanism, error) {
-	x := &exchange{ctx: ctx, server: s, domain: domain, plus: slices.ContainsFunc(s.mechanisms(), isPlus)}
+	x := &exchange{ctx: ctx, server: s, domain: domain}
 	m, ok := x.mechanism(name)
 	if !ok || isHT(name) {
 		return sasl.Mechanism{}, errors.New("auth: the server has no such mechanism")

@@ -6,6 +6,7 @@ package auth
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -36,11 +37,22 @@ type Token struct {
 // IsZero reports whether t is no token.
 func (t Token) IsZero() bool { return t.Secret == "" }
 
+// LogValue returns what t is for, without its secret, which encoders of logs would
+// show otherwise.
+func (t Token) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("mechanism", t.Mechanism), slog.Time("expires", t.Expires))
+}
+
 // Tokens are what a server knows of one client: the token that it used last, and
 // a newer one that it may not have received (XEP-0484, section 4).
 type Tokens struct {
 	Current Token
 	New     Token
+}
+
+// LogValue returns what the tokens are for, without their secrets.
+func (t Tokens) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("current", t.Current), slog.Any("new", t.New))
 }
 
 // TokenStore keeps tokens on a server.

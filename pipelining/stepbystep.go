@@ -39,11 +39,30 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 		// handshake even.
 		return true, data, err
 	}
-	features := append([]xmpp.StreamFeature{StreamFeature(), starttls}, cfg.Authenticator.Features()...)
+	features := []xmpp.StreamFeature{StreamFeature(), starttls}
+	for _, f := range cfg.Authenticator.Features() {
+		features = append(features, speaking(f))
+	}
 	if s.State()&xmpp.S2S == 0 {
 		features = append(features, feature(cfg.Binder, s.LocalAddr()))
 	}
 	return cfg.stock(append(features, cfg.Features...))
+}
+
+// speaking returns a feature of an Authenticator whose errors are final.
+func speaking(f xmpp.StreamFeature) xmpp.StreamFeature {
+	negotiate := f.Negotiate
+	if negotiate == nil {
+		return f
+	}
+	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+		mask, rw, err := negotiate(ctx, s, data)
+		if err != nil {
+			err = verdict(err)
+		}
+		return mask, rw, err
+	}
+	return f
 }
 
 // stock returns mellium's negotiator, which is good for one session.

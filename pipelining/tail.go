@@ -30,6 +30,10 @@ func (c *Conn) FeaturesFollow() {
 	}
 }
 
+// Negotiating reports whether a [Negotiator] runs on c. Without one, Authenticated
+// fails, and FeaturesFollow and RefuseSpace do nothing.
+func (c *Conn) Negotiating() bool { return c.in.owner != nil }
+
 // RefuseSpace says whether white space between elements ends the negotiation that
 // runs on c, as it does while SASL2 is under way (XEP-0388, section 2.5), or is
 // passed over as it is otherwise.
@@ -52,7 +56,8 @@ func (n *negotiation) beforeTail() io.ReadWriter {
 func (n *negotiation) readTail(in, out *stream.Info, s *xmpp.Session) (xmpp.SessionState, io.ReadWriter, error) {
 	claimed := *in
 	known := xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig { return xmpp.StreamConfig{} })
-	if c, ok := n.cache.(*client); ok {
+	c, ahead := n.cache.(*client)
+	if ahead {
 		known = c.known
 	}
 	bound, peer := s.LocalAddr(), in.From
@@ -62,6 +67,9 @@ func (n *negotiation) readTail(in, out *stream.Info, s *xmpp.Session) (xmpp.Sess
 	_, _, _, err := known(n.watch.ctx, in, out, s, nil)
 	in.To, out.From, in.From = bound, bound, peer
 	if err != nil && !isNothingKnown(err) {
+		if ahead {
+			err = judge(err)
+		}
 		return 0, nil, n.fail(err, claimed)
 	}
 	if err := n.finish(s); err != nil {

@@ -62,10 +62,10 @@ type Client struct {
 func (Client) Feature() xml.Name { return name }
 
 // Request asks for a resource.
-func (c Client) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement) (bool, error), error) {
+func (c Client) Request(jid.JID, xml.TokenReader) ([]byte, func(*xml.Decoder, xml.StartElement, jid.JID) (jid.JID, error), error) {
 	var b bytes.Buffer
 	b.WriteString("<bind xmlns='" + name.Space + "'><tag>")
 	_ = xml.EscapeText(&b, []byte(c.Tag)) // A Buffer takes everything.
 	b.WriteString("</tag></bind>")
-	return b.Bytes(), func(_ *xml.Decoder, start xml.StartElement) (bool, error) { return start.Name.Local == "bound", nil }, nil
+	return b.Bytes(), func(_ *xml.Decoder, _ xml.StartElement, address jid.JID) (jid.JID, error) { return address, nil }, nil
 }
