@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/xml"
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 
@@ -17,6 +18,9 @@ import (
 	"mellium.im/sasl"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
 
 	"github.com/xmppext/xmppext/auth"
 	"github.com/xmppext/xmppext/internal/xmpptest"
@@ -240,4 +244,23 @@ func TestFloor(t *testing.T) {
 			assert.Equal(t, expr, left.Mechanism)
 		})
 	})
+}
+
+func TestRefuseLate(t *testing.T) {
+	for _, element := range []string{"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>"} {
+		t.Run("SA-24 "+element, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, c := newServer(), newClient()
+				srv.Inline, c.Inline = []auth.Inline{ride{}}, []auth.ClientInline{rideAlong{"balcony"}}
+				m := mustMeet(t, ahead(pipelining.Plan{}, c), negotiator(srv))
+				served := make(chan error, 1)
+				go func() { served <- m.Server.Serve(mux.New(stanza.NSClient, auth.RefuseLate())) }()
+				go func() { _, _ = io.Copy(io.Discard, m.Client.Conn()) }()
+				_, err := io.WriteString(m.Client.Conn(), element)
+				require.NoError(t, err)
+				require.ErrorIs(t, <-served, stream.PolicyViolation)
+				_ = m.Link.Close()
+			})
+		})
+	}
 }
