@@ -36,6 +36,15 @@
 // client that is slow, or does not read at all, keeps nobody waiting but itself.
 // Nothing is remembered from one page to the next.
 //
+// # What a client fetches
+//
+// A [Client] fetches page after page, and believes nobody but the archive that was
+// asked. CatchUp goes on from a [Place] that the client has kept:
+//
+//	client := new(mam.Client)
+//	go session.Serve(mux.New(stanza.NSClient, mam.HandleClient(client)))
+//	place, err = client.CatchUp(ctx, session, jid.JID{}, mam.Query{}, place, "", store)
+//
 // # Specifications
 //
 //   - XEP-0313 1.1.3 (Message Archive Management), with urn:xmpp:mam:2#extended
@@ -43,7 +52,9 @@
 //   - XEP-0359 0.7.0 (Unique and Stable Stanza IDs), the server's part
 //   - XEP-0441 0.2.0 (Message Archive Management Preferences)
 //
-// There is no client yet. Left out: to redact a message (an item without XML is
-// served as one without a message), and to skip offline messages that a client has
-// fetched, which is for the server that keeps them.
+// Left out so far: to ask what a server announces before extended fields are used,
+// to fetch metadata and preferences as a client, and to hold back live messages
+// until a client has caught up; to redact a message (an item without XML is served as
+// one without a message), and to skip offline messages that a client has fetched,
+// which is for the server that keeps them.
 package mam
