@@ -85,6 +85,13 @@ type again struct{ Failure }
 func (a again) TryAgain() bool { return true }
 func (a again) Unwrap() error  { return a.Failure }
 
+// ours is an error that has nothing to do with the connection, whatever it looks
+// like.
+type ours struct{ error }
+
+func (ours) TryAgain() bool  { return false }
+func (o ours) Unwrap() error { return o.error }
+
 // guess prepares a login for a server that has offered nothing yet.
 func (c *Client) guess(ctx context.Context, s *xmpp.Session, modern bool, mechanism string) (*login, error) {
 	state := s.ConnectionState()

@@ -161,7 +161,10 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 		case name == Plain && slices.ContainsFunc(o.refused, isScram):
 			continue // Nobody who has refused better is handed the password.
 		}
-		return name, gs2{canBind: able && !offersPlus}, nil
+		// Only what could be used counts (RFC 5802, section 6): somebody in the middle
+		// may have put other names into the list, or left them in it.
+		seen := slices.ContainsFunc(c.mechanisms(), func(name string) bool { return isPlus(name) && slices.Contains(names, name) && c.has(name) })
+		return name, gs2{canBind: able && !seen}, nil
 	}
 	return "", gs2{}, nil
 }

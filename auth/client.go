@@ -115,13 +115,9 @@ func (c *Client) Features() []xmpp.StreamFeature {
 			Negotiate: negotiate,
 		}
 	}
+	// The list of channel bindings is one of them: alone, and only informational, it
+	// would be the end of the negotiation for mellium.
 	list := feature(&profile{ns: NSChannelBinding, feature: "sasl-channel-binding"})
-	parse := list.Parse
-	list.Parse = func(ctx context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
-		_, data, err := parse(ctx, d, start)
-		return false, data, err
-	}
-	list.Negotiate = nil
 	return []xmpp.StreamFeature{feature(sasl2), feature(rfc6120), list}
 }
 
@@ -177,6 +173,9 @@ func (l *login) converse(ctx context.Context, r xml.TokenReader) (xmpp.SessionSt
 func (l *login) aborted(out []byte, err error) error {
 	if err != nil && len(out) > 0 {
 		_, _ = l.s.Conn().Write(out) // The login has failed, whether this is read or not.
+		if f, ok := l.s.Conn().(interface{ Flush() error }); ok {
+			_ = f.Flush() // Nobody will read any more, which would send it.
+		}
 	}
 	return err
 }

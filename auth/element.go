@@ -268,13 +268,19 @@ func quote(s string) string {
 	return b.String()
 }
 
+// undeclare drops declarations of namespaces, which a decoder returns in addition
+// to the namespaces, and an encoder would write twice.
+var undeclare = xmlstream.RemoveAttr(func(_ xml.StartElement, a xml.Attr) bool {
+	return a.Name.Space == "xmlns" || a.Name == xml.Name{Local: "xmlns"}
+})
+
 // copyTo writes what r reads.
 func copyTo(b *bytes.Buffer, r xml.TokenReader) error {
 	if r == nil {
 		return nil
 	}
 	e := xml.NewEncoder(b)
-	if _, err := xmlstream.Copy(e, r); err != nil {
+	if _, err := xmlstream.Copy(e, undeclare(r)); err != nil {
 		return err
 	}
 	return e.Flush()

@@ -108,11 +108,16 @@ func (l *login) write(first []byte, o *offering) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<%s xmlns='%s' mechanism='%s'>", l.profile.begin, l.profile.ns, quote(l.mechanism))
 	if l.profile == rfc6120 {
-		b.WriteString(l.profile.encode(first) + "</auth>")
+		if first != nil { // That is not the same as nothing (RFC 6120, section 6.4.2).
+			b.WriteString(l.profile.encode(first))
+		}
+		b.WriteString("</auth>")
 		l.request = b.Bytes()
 		return nil
 	}
-	write(&b, "initial-response", "", l.profile.encode(first))
+	if first != nil {
+		write(&b, "initial-response", "", l.profile.encode(first))
+	}
 	if err := l.c.UserAgent.write(&b); err != nil {
 		return err
 	}
@@ -364,7 +369,7 @@ func (l *login) welcome(ctx context.Context, e element) (jid.JID, xmpp.SessionSt
 			now, err := r.answer(c.decoder(), c.start, address)
 			switch {
 			case err != nil:
-				return jid.JID{}, 0, fmt.Errorf("auth: inline %s: %w", c.start.Name.Local, err)
+				return jid.JID{}, 0, ours{fmt.Errorf("auth: inline %s: %w", c.start.Name.Local, err)}
 			case now.Equal(jid.JID{}):
 				continue
 			case now.Resourcepart() == "" || !l.mine(now):
@@ -374,10 +379,10 @@ func (l *login) welcome(ctx context.Context, e element) (jid.JID, xmpp.SessionSt
 		}
 	}
 	switch {
-	case !fresh.IsZero():
-		l.c.keep(ctx, l.s.LocalAddr().Bare(), fresh)
 	case !l.token.IsZero() && l.c.Invalidate:
 		l.c.forget(ctx, l.s.LocalAddr().Bare(), l.token)
+	case !fresh.IsZero():
+		l.c.keep(ctx, l.s.LocalAddr().Bare(), fresh)
 	}
 	if bound.Equal(jid.JID{}) {
 		return jid.JID{}, 0, nil
@@ -440,7 +445,7 @@ func (l *login) goOn(ctx context.Context, e element) ([]byte, xmpp.SessionState,
 	}
 	first, step, err := l.c.Tasks[i].Begin(ctx)
 	if err != nil {
-		return l.abort(), 0, fmt.Errorf("auth: task %s: %w", l.c.Tasks[i].Name, err)
+		return l.abort(), 0, ours{fmt.Errorf("auth: task %s: %w", l.c.Tasks[i].Name, err)}
 	}
 	l.pending, l.steps = step, 1
 	return l.wrap(fmt.Sprintf("<next xmlns='%s' task='%s'>", NSSASL2, quote(l.c.Tasks[i].Name)), first, "</next>")
@@ -452,7 +457,7 @@ func (l *login) taskData(e element) ([]byte, xmpp.SessionState, error) {
 	}
 	reply, err := l.pending(e.reader())
 	if err != nil {
-		return l.abort(), 0, fmt.Errorf("auth: task: %w", err)
+		return l.abort(), 0, ours{fmt.Errorf("auth: task: %w", err)}
 	}
 	return l.wrap("<task-data xmlns='"+NSSASL2+"'>", reply, "</task-data>")
 }
@@ -461,7 +466,7 @@ func (l *login) wrap(start string, r xml.TokenReader, end string) ([]byte, xmpp.
 	var b bytes.Buffer
 	b.WriteString(start)
 	if err := copyTo(&b, r); err != nil {
-		return l.abort(), 0, fmt.Errorf("auth: task: %w", err)
+		return l.abort(), 0, ours{fmt.Errorf("auth: task: %w", err)}
 	}
 	b.WriteString(end)
 	return b.Bytes(), 0, nil

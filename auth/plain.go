@@ -62,7 +62,7 @@ func externalClient() sasl.Mechanism {
 		Name: External,
 		Start: func(n *sasl.Negotiator) (bool, []byte, any, error) {
 			_, _, identity := n.Credentials()
-			return false, identity, nil, nil
+			return false, append([]byte{}, identity...), nil, nil // Nothing, but that is said at once.
 		},
 		Next: func(*sasl.Negotiator, []byte, any) (bool, []byte, any, error) {
 			return false, nil, nil, sasl.ErrTooManySteps

@@ -71,7 +71,7 @@ func (p *profile) readFailure(e element) Failure {
 	for _, c := range e.children() {
 		text, _ := c.text()
 		switch {
-		case c.is(p.ns, "text"):
+		case c.is(p.ns, "text"), c.is(NSSASL, "text"):
 			f.Text = text
 		case c.start.Name.Space == NSSASL && f.Condition == "undefined-condition":
 			f.Condition = c.start.Name.Local

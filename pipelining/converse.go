@@ -160,12 +160,14 @@ func converse(
 		if err != nil {
 			if len(response) > 0 {
 				_ = respond(response, false) // It is over anyway.
+				if c, ok := s.Conn().(*Conn); ok {
+					_ = c.Flush() // Nobody will read any more, which would send it.
+				}
 			}
 			return 0, verdict(err)
 		}
-		if mask != 0 {
-			// What the answer left unread is not the session's.
-			_, err := xmlstream.Copy(xmlstream.Discard(), d)
+		// What the answer left unread is not the next element, nor the session's.
+		if _, err := xmlstream.Copy(xmlstream.Discard(), d); err != nil || mask != 0 {
 			return mask, err
 		}
 		if err := respond(response, last); err != nil {

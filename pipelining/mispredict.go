@@ -70,6 +70,9 @@ func (s spoken) Unwrap() error { return s.error }
 // verdict returns what an Authenticator's error is worth: it is final unless the
 // connection is to blame.
 func verdict(err error) error {
+	if errors.As(err, new(interface{ TryAgain() bool })) {
+		return spoken{err} // It says so itself.
+	}
 	if errors.Is(err, ErrMispredicted) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.As(err, new(net.Error)) || errors.As(err, new(*xml.SyntaxError)) {
 		return err

@@ -330,7 +330,7 @@ func (n *negotiation) finish(s *xmpp.Session) error {
 // trapped reports whether a stock negotiator took a list in which it knows only
 // pipelining for the end of a client's negotiation.
 func (n *negotiation) trapped(s *xmpp.Session) bool {
-	if n.server || n.s2s || !n.authn || n.preset || !Advertised(s) {
+	if n.server || n.s2s || !n.authn || n.preset || n.tail || !Advertised(s) {
 		return false
 	}
 	if _, ok := n.cache.(*client); ok {

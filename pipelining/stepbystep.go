@@ -41,7 +41,7 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 	}
 	features := []xmpp.StreamFeature{StreamFeature(), starttls}
 	for _, f := range cfg.Authenticator.Features() {
-		features = append(features, speaking(f))
+		features = append(features, cfg.speaking(f))
 	}
 	if s.State()&xmpp.S2S == 0 {
 		features = append(features, feature(cfg.Binder, s.LocalAddr()))
@@ -49,13 +49,17 @@ func (cfg ClientConfig) stepByStep(s *xmpp.Session) xmpp.Negotiator {
 	return cfg.stock(append(features, cfg.Features...))
 }
 
-// speaking returns a feature of an Authenticator whose errors are final.
-func speaking(f xmpp.StreamFeature) xmpp.StreamFeature {
+// speaking returns a feature of an Authenticator whose errors are final, and which
+// is used within verified TLS only.
+func (cfg ClientConfig) speaking(f xmpp.StreamFeature) xmpp.StreamFeature {
 	negotiate := f.Negotiate
 	if negotiate == nil {
 		return f
 	}
 	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+		if err := cfg.verify(s); err != nil {
+			return 0, nil, err
+		}
 		mask, rw, err := negotiate(ctx, s, data)
 		if err != nil {
 			err = verdict(err)

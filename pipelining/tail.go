@@ -57,22 +57,24 @@ func (n *negotiation) readTail(in, out *stream.Info, s *xmpp.Session) (xmpp.Sess
 	claimed := *in
 	known := xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig { return xmpp.StreamConfig{} })
 	c, ahead := n.cache.(*client)
+	bound, peer, self := s.LocalAddr(), in.From, n.origin
 	if ahead {
-		known = c.known
+		known, self = c.known, n.origin.Bare()
 	}
-	bound, peer := s.LocalAddr(), in.From
 	// The header is an old one, from before the address was bound.
-	in.To, out.From = n.origin.Bare(), n.origin.Bare()
+	in.To, out.From = self, self
 	n.top.swallowNext(true)
 	_, _, _, err := known(n.watch.ctx, in, out, s, nil)
 	in.To, out.From, in.From = bound, bound, peer
 	if err != nil && !isNothingKnown(err) {
+		in.To, out.From = n.origin, n.origin // It came to nothing.
 		if ahead {
 			err = judge(err)
 		}
 		return 0, nil, n.fail(err, claimed)
 	}
 	if err := n.finish(s); err != nil {
+		in.To, out.From = n.origin, n.origin
 		return 0, nil, n.fail(err, claimed)
 	}
 	return xmpp.Ready, nil, nil
