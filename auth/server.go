@@ -329,31 +329,74 @@ func (x *offer) narrow(ctx context.Context) {
 
 // list writes a feature.
 func (x *offer) list(ctx context.Context, p *profile, e xmlstream.TokenWriter, start xml.StartElement) error {
-	inner := []xml.TokenReader{mechanismList(x.names)}
+	if err := e.EncodeToken(start); err != nil {
+		return err
+	}
+	if err := listMechanisms(e, x.names); err != nil {
+		return err
+	}
 	if p == sasl2 {
-		var inline []xml.TokenReader
-		for _, i := range x.server.Inline {
-			if r := i.Offer(ctx, x.session); r != nil {
-				inline = append(inline, r)
-			}
-		}
-		if len(x.tokens) > 0 {
-			inline = append(inline, xmlstream.Wrap(mechanismList(x.tokens), xml.StartElement{Name: xml.Name{Space: NSFAST, Local: "fast"}}))
-		}
-		if len(inline) > 0 {
-			inner = append(inner, xmlstream.Wrap(xmlstream.MultiReader(inline...), xml.StartElement{Name: xml.Name{Local: "inline"}}))
+		if err := x.listInline(ctx, e); err != nil {
+			return err
 		}
 	}
-	_, err := xmlstream.Copy(e, xmlstream.Wrap(xmlstream.MultiReader(inner...), start))
-	return err
+	return e.EncodeToken(start.End())
 }
 
-func mechanismList(names []string) xml.TokenReader {
-	var list []xml.TokenReader
-	for _, name := range names {
-		list = append(list, xmlstream.Wrap(xmlstream.Token(xml.CharData(name)), xml.StartElement{Name: xml.Name{Local: "mechanism"}}))
+// listInline writes what may ride along, if there is anything.
+func (x *offer) listInline(ctx context.Context, e xmlstream.TokenWriter) error {
+	inline := xml.StartElement{Name: xml.Name{Local: "inline"}}
+	begun := false
+	begin := func() error {
+		if begun {
+			return nil
+		}
+		begun = true
+		return e.EncodeToken(inline)
 	}
-	return xmlstream.MultiReader(list...)
+	for _, i := range x.server.Inline {
+		r := i.Offer(ctx, x.session)
+		if r == nil {
+			continue
+		}
+		if err := begin(); err != nil {
+			return err
+		}
+		if _, err := xmlstream.Copy(e, undeclare(r)); err != nil {
+			return err
+		}
+	}
+	if len(x.tokens) > 0 {
+		if err := begin(); err != nil {
+			return err
+		}
+		fast := xml.StartElement{Name: xml.Name{Space: NSFAST, Local: "fast"}}
+		if err := e.EncodeToken(fast); err != nil {
+			return err
+		}
+		if err := listMechanisms(e, x.tokens); err != nil {
+			return err
+		}
+		if err := e.EncodeToken(fast.End()); err != nil {
+			return err
+		}
+	}
+	if !begun {
+		return nil
+	}
+	return e.EncodeToken(inline.End())
+}
+
+func listMechanisms(e xmlstream.TokenWriter, names []string) error {
+	start := xml.StartElement{Name: xml.Name{Local: "mechanism"}}
+	for _, name := range names {
+		for _, tok := range []xml.Token{start, xml.CharData(name), start.End()} {
+			if err := e.EncodeToken(tok); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // channelBindingFeature announces types of channel bindings (XEP-0440).
