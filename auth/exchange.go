@@ -112,15 +112,17 @@ func (x *exchange) find(c *claim, user, mechanism string) (Keys, error) {
 		return k, nil
 	}
 	stored, err := x.server.Credentials.Keys(x.ctx, c.account, mechanism)
+	unknown := errors.Is(err, ErrUnknownAccount)
+	if unknown {
+		stored, err = k, nil // They take the same way.
+	}
 	switch {
-	case errors.Is(err, ErrUnknownAccount):
-		return k, nil
 	case err != nil:
 		return Keys{}, fmt.Errorf("auth: the keys of an account: %w", err)
 	case !stored.valid(h):
 		return Keys{}, fmt.Errorf("auth: the store returned no usable keys for %s", mechanism)
 	}
-	c.known = true
+	c.known = !unknown
 	return stored, nil
 }
 
