@@ -45,6 +45,8 @@
 //	go session.Serve(mux.New(stanza.NSClient, mam.HandleClient(client)))
 //	place, err = client.CatchUp(ctx, session, jid.JID{}, mam.Query{}, place, "", store)
 //
+// A [Gate] holds live messages back meanwhile.
+//
 // # Specifications
 //
 //   - XEP-0313 1.1.3 (Message Archive Management), with urn:xmpp:mam:2#extended
@@ -53,8 +55,7 @@
 //   - XEP-0441 0.2.0 (Message Archive Management Preferences)
 //
 // Left out so far: to ask what a server announces before extended fields are used,
-// to fetch metadata and preferences as a client, and to hold back live messages
-// until a client has caught up; to redact a message (an item without XML is served as
-// one without a message), and to skip offline messages that a client has fetched,
-// which is for the server that keeps them.
+// and to fetch metadata and preferences as a client; to redact a message (an item
+// without XML is served as one without a message), and to skip offline messages that
+// a client has fetched, which is for the server that keeps them.
 package mam
