@@ -60,7 +60,9 @@ func (w *watch) start(ctx context.Context, limit time.Duration, conn *Conn) {
 	}
 	w.done = make(chan struct{})
 	w.ended.Add(1)
-	w.unhook = context.AfterFunc(ctx, w.interrupt)
+	// Of the negotiation's own context, which may end a moment after ctx: whoever is
+	// interrupted finds that it has.
+	w.unhook = context.AfterFunc(w.ctx, w.interrupt)
 }
 
 func (w *watch) interrupt() {
