@@ -206,7 +206,6 @@ func TestFetchFromLiars(t *testing.T) {
 	}
 	t.Run("the context ends", func(t *testing.T) {
 		c, s := reader(t, liar(func(iq stanza.IQ, _ string, say func(xml.TokenReader)) {
-			time.Sleep(50 * time.Millisecond)
 			say(finOf(iq, true, "", ""))
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
