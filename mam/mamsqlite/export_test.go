@@ -31,3 +31,6 @@ func Statements() map[string]string {
 	}
 	return all
 }
+
+// Waiting returns how many jobs nobody has taken up yet.
+func (a *Archive) Waiting() int { return len(a.jobs) }

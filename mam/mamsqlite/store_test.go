@@ -103,6 +103,7 @@ func TestClose(t *testing.T) {
 		a := open(t, path)
 		var wg sync.WaitGroup
 		var stored sync.Map
+		some := make(chan struct{}, 50)
 		for range 16 {
 			wg.Go(func() {
 				for {
@@ -112,10 +113,16 @@ func TestClose(t *testing.T) {
 						return
 					}
 					stored.Store(i.Position, true)
+					select {
+					case some <- struct{}{}:
+					default:
+					}
 				}
 			})
 		}
-		time.Sleep(20 * time.Millisecond)
+		for range cap(some) {
+			<-some
+		}
 		require.NoError(t, a.Close())
 		require.NoError(t, a.Close(), "again")
 		wg.Wait()
@@ -161,7 +168,12 @@ func TestGroup(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
+	for range 10_000 {
+		if a.Waiting() > 20 {
+			break // Or the writer has taken them all at once, which is as good.
+		}
+		runtime.Gosched()
+	}
 	execute(t, db, "ROLLBACK")
 	wg.Wait()
 
