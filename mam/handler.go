@@ -223,10 +223,22 @@ func (h *Handler) query(ctx context.Context, iq stanza.IQ, t xmlstream.TokenRead
 	return reply(iq, t, fin(items, page))
 }
 
+// maxRequest bounds a request, in tokens. The longest is a query for maxIDs ids,
+// or two lists of maxListed addresses.
+const maxRequest = 16 << 10
+
 // payload returns a decoder that has read start, and reads on to the end of the
-// element: it would not know the end tag otherwise.
+// element: it would not know the end tag otherwise. More than maxRequest tokens are
+// a stanza error.
 func payload(t xml.TokenReader, start *xml.StartElement) *xml.Decoder {
-	d := xml.NewTokenDecoder(xmlstream.MultiReader(xmlstream.Token(*start), xmlstream.InnerElement(t)))
+	inner := xmlstream.InnerElement(t)
+	left := maxRequest
+	d := xml.NewTokenDecoder(xmlstream.MultiReader(xmlstream.Token(*start), xmlstream.ReaderFunc(func() (xml.Token, error) {
+		if left--; left < 0 {
+			return nil, stanzaError(stanza.Modify, stanza.PolicyViolation, "the request is too long")
+		}
+		return inner.Token()
+	})))
 	_, _ = d.Token() // It is there.
 	return d
 }

@@ -5,6 +5,7 @@
 package mam_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,6 +76,21 @@ func TestQuery(t *testing.T) {
 		})
 	}
 
+	t.Run("AA-09 AA-17 requests have a limit", func(t *testing.T) {
+		ids := make([]string, 1001)
+		for i := range ids {
+			ids[i] = "x"
+		}
+		assert.Equal(t, "policy-violation", read(ask(t, h, query(form("ids="+strings.Join(ids, "|"))))).Err)
+		assert.Equal(t, "policy-violation", read(ask(t, h, query(strings.Repeat("<x/>", 20_000)))).Err)
+		prefs := func(list string) string {
+			return `<iq xmlns="jabber:client" type="set" id="p"><prefs xmlns="urn:xmpp:mam:2" default="always"><always>` + list + `</always></prefs></iq>`
+		}
+		assert.Equal(t, "policy-violation", read(ask(t, h, prefs(strings.Repeat("<jid>a@b</jid>", 1001)))).Err)
+		assert.Equal(t, "policy-violation", read(ask(t, h, prefs(strings.Repeat("<jid>a@b</jid>", 100_000)))).Err)
+		assert.Equal(t, "jid-malformed", read(ask(t, h, prefs("<jid>@@</jid>"))).Err)
+		assert.Empty(t, read(ask(t, h, prefs(strings.Repeat("<jid>a@b</jid>", 1000)))).Err)
+	})
 	t.Run("RS-02 the ends of a page", func(t *testing.T) {
 		a := read(ask(t, h, query(set("<max>3</max><after>"+id(3)+"</after>"))))
 		assert.Equal(t, answer{Bodies: []string{"4", "5", "6"}, IDs: []string{id(4), id(5), id(6)}, First: id(4), Last: id(6), Index: "3", Count: "10"}, a)

@@ -7,6 +7,7 @@ package mam
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"slices"
 	"strings"
 
@@ -79,6 +80,9 @@ func parsePreferences(d *xml.Decoder, start *xml.StartElement) (Preferences, err
 		Never   []string `xml:"urn:xmpp:mam:2 never>jid"`
 	}{}
 	if err := d.DecodeElement(&element, start); err != nil {
+		if errors.As(err, new(*xml.SyntaxError)) || errors.As(err, new(stanza.Error)) {
+			return Preferences{}, err
+		}
 		return Preferences{}, badRequest("the preferences cannot be read")
 	}
 	p := Preferences{Default: Default(element.Default)}

@@ -102,8 +102,7 @@ func stanzaError(typ stanza.ErrorType, condition stanza.Condition, text string) 
 func parseQuery(d *xml.Decoder, start *xml.StartElement) (request, error) {
 	var q queryXML
 	if err := d.DecodeElement(&q, start); err != nil {
-		var syntax *xml.SyntaxError
-		if errors.As(err, &syntax) {
+		if errors.As(err, new(*xml.SyntaxError)) || errors.As(err, new(stanza.Error)) {
 			return request{}, err
 		}
 		return request{}, badRequest("the query cannot be read")

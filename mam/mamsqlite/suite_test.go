@@ -24,7 +24,7 @@ func TestArchive(t *testing.T) {
 
 func TestArchiveInMemory(t *testing.T) {
 	if slow {
-		t.Skip("It is the same as in a file, but for the connections.")
+		t.Skip("It is the same as in a file but for the connections, and slow with -race: run the tests without.")
 	}
 	mamtest.Run(t, func(t testing.TB) mam.Archive { return open(t, mamsqlite.Memory) })
 }
