@@ -29,9 +29,9 @@ var mayImport = map[string][]string{
 	"quickstart": {"auth", "bind2", "mam", "pipelining"},
 }
 
-// wire is the package that tests of all others may use: what they negotiate is
-// negotiated on it.
-const wire = root + "/pipelining"
+// login lists the packages that tests of all others may use: what they negotiate is
+// negotiated on the one, and what rides along on a login, on the other.
+var login = []string{root + "/pipelining", root + "/auth"}
 
 // mayUse lists the packages of other people that single packages are built on.
 var mayUse = map[string][]string{
@@ -104,14 +104,15 @@ func broken(p pkg, imp string, test bool) string {
 			return "internal stands below"
 		}
 	case isSuite(p.Path):
-		if own && imp != p.Path && imp != path.Dir(p.Path) || !own && !usual || within(imp, "golang.org/x") {
+		served := path.Dir(p.Path)
+		if own && imp != p.Path && imp != served && !joined(served, imp) || !own && !usual || within(imp, "golang.org/x") {
 			return "test packages serve one package"
 		}
 	case !own:
 		if !standard(imp) && !(test && usual) && !slices.Contains(mayUse[strings.TrimPrefix(p.Path, root+"/")], imp) {
 			return "few dependencies"
 		}
-	case test && imp == wire:
+	case test && slices.Contains(login, imp):
 	case !hasElem(imp, "internal") && !joins(p.Path, imp):
 		return "packages stand apart"
 	}
@@ -132,6 +133,12 @@ func joins(p, imp string) bool {
 	}
 	family, _, _ := strings.Cut(p, "/")
 	return within(imp, family) && mayImport[imp] == nil
+}
+
+// joined reports whether imp is one of the packages that p joins. A test package may
+// import them like p.
+func joined(p, imp string) bool {
+	return slices.Contains(mayImport[strings.TrimPrefix(p, root+"/")], strings.TrimPrefix(imp, root+"/"))
 }
 
 // isSuite reports whether p is one of our public packages for other people's
@@ -243,7 +250,7 @@ func TestImportRules(t *testing.T) {
 		{rule: "packages stand apart", path: "/bind2", imp: "/carbons"},
 		{rule: "packages stand apart", path: "/bind2", imp: "/bind2/hub"},
 		{rule: "packages stand apart", path: "/carbons", imp: "/mam"},
-		{rule: "packages stand apart", path: "/mam", imp: "/auth", test: true},
+		{rule: "packages stand apart", path: "/mam", imp: "/carbons", test: true},
 		{rule: "packages stand apart", path: "/mam", imp: "/mucfr/mucfrtest", test: true},
 		{rule: "packages stand apart", path: "/mucfr", imp: "/mam/page"},
 		{rule: "packages stand apart", path: "/mucfr", imp: "/quickstart"},
@@ -256,6 +263,7 @@ func TestImportRules(t *testing.T) {
 		{rule: "few dependencies", path: "/mam", imp: "github.com/xdg-go/scram"},
 		{path: "/auth", imp: "github.com/xdg-go/scram"},
 		{path: "/auth", imp: "/pipelining", test: true},
+		{path: "/bind2", imp: "/auth", test: true},
 		{path: "/bind2/hub", imp: "/bind2"},
 		{path: "/bind2/hub", imp: "/carbons"},
 		{path: "/bind2/hub", imp: "/mam"},
@@ -265,6 +273,9 @@ func TestImportRules(t *testing.T) {
 		{path: "/quickstart", imp: "/pipelining"},
 		{path: "/quickstart", imp: "/quickstart/trace"},
 		{path: "/quickstart", imp: "/internal/wire"},
+		{rule: "test packages serve one package", path: "/bind2/hub/hubtest", imp: "/auth"},
+		{path: "/bind2/hub/hubtest", imp: "/bind2/hub"},
+		{path: "/bind2/hub/hubtest", imp: "/mam"},
 		{path: "/mam", imp: "/mam", test: true},
 	} {
 		p := pkg{Module: root + tc.module, Path: root + tc.path}
