@@ -18,7 +18,11 @@ import (
 // session whose client authenticates once more (XEP-0388, section 2.6; RFC 6120,
 // section 6.4.6). Without it that is passed over in silence.
 func RefuseLate() mux.Option {
-	refuse := xmpp.HandlerFunc(func(_ xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+	refuse := xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		// What Session.Serve says itself stays in its buffer (mellium v0.23.0).
+		if _, err := stream.PolicyViolation.WriteXML(t); err != nil {
+			return err
+		}
 		return fmt.Errorf("auth: %s behind authentication: %w", start.Name.Local, stream.PolicyViolation)
 	})
 	return func(m *mux.ServeMux) {
