@@ -77,8 +77,9 @@ type Bound struct {
 	Archived    bool
 	First, Last Entry
 
-	// Unreads are the conversations with unread messages. If it is nil, what is unread
-	// is not known; if it is empty but not nil, nothing is.
+	// Unreads are the conversations with unread messages, the one with the newest first:
+	// a client reads no more than [MaxUnreads] of them. If it is nil, what is unread is
+	// not known; if it is empty but not nil, nothing is.
 	Unreads []Unread
 }
 

@@ -36,7 +36,7 @@ import (
 	"mellium.im/xmpp/ping"
 
 	"github.com/xmppext/xmppext/auth"
-	"github.com/xmppext/xmppext/examples/internal/bind2"
+	"github.com/xmppext/xmppext/bind2"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -71,7 +71,7 @@ func main() {
 	client := &auth.Client{
 		Password:  auth.Password(*password),
 		UserAgent: auth.UserAgent{Software: "xmppext example"},
-		Inline:    []auth.ClientInline{bind2.Client{Tag: "example"}},
+		Inline:    []auth.ClientInline{(&bind2.Client{Tag: "example"}).Inline()},
 		Observe:   func(_ *xmpp.Session, l auth.Login) { used = l },
 	}
 	if *mechanism != "" {

@@ -22,7 +22,7 @@ import (
 	"mellium.im/xmpp/stanza"
 
 	"github.com/xmppext/xmppext/auth"
-	"github.com/xmppext/xmppext/examples/internal/bind2"
+	"github.com/xmppext/xmppext/bind2"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -56,6 +56,7 @@ type way struct {
 
 	tokens auth.TokenCache // for FAST
 	logout bool            // the token is of no use any more after this login
+	early  bool            // binds by urn:xmpp:bind2:0
 }
 
 // How far a client goes.
@@ -155,14 +156,19 @@ func (t target) negotiator(rtt time.Duration, how way, observe func(*xmpp.Sessio
 		Invalidate: how.logout,
 		Observe:    observe,
 	}
+	binds := &bind2.Client{Tag: "quickstart"}
 	if how.profile != rfc6120 {
-		authenticator.Inline = []auth.ClientInline{bind2.Client{Tag: "quickstart"}}
+		authenticator.Inline = []auth.ClientInline{binds.Inline()}
 	}
-	return pipelining.Client(plan, pipelining.ClientConfig{
+	cfg := pipelining.ClientConfig{
 		TLS:           t.tls,
 		Authenticator: authenticator,
 		AnswerTimeout: t.answer + rtt,
-	})
+	}
+	if how.early {
+		cfg.Binder, cfg.Features = binds.Binder(), binds.Prefer(xmpp.BindResource())
+	}
+	return pipelining.Client(plan, cfg)
 }
 
 // stockMechanisms are mellium's own.

@@ -19,7 +19,9 @@ import (
 	"mellium.im/xmpp/stanza"
 
 	"github.com/xmppext/xmppext/auth"
-	"github.com/xmppext/xmppext/examples/internal/bind2"
+	"github.com/xmppext/xmppext/bind2"
+	"github.com/xmppext/xmppext/bind2/hub"
+	"github.com/xmppext/xmppext/mam"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -35,6 +37,8 @@ type serverConfig struct {
 // A server is an XMPP server that has one account and answers pings.
 type server struct {
 	cfg           serverConfig
+	hub           *hub.Hub
+	binder        *bind2.Server
 	authenticator *auth.Server
 	listener      net.Listener
 	cancel        context.CancelFunc
@@ -43,7 +47,9 @@ type server struct {
 
 // startServer starts a server on a free port of the loopback interface.
 func startServer(cfg serverConfig) (*server, error) {
-	authenticator, err := newAuthenticator(cfg)
+	h := &hub.Hub{Archive: new(mam.Memory)}
+	binder := &bind2.Server{Store: h, Carbons: true, CSI: true}
+	authenticator, err := newAuthenticator(cfg, binder)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +58,7 @@ func startServer(cfg serverConfig) (*server, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{cfg: cfg, authenticator: authenticator, listener: l, cancel: cancel}
+	s := &server{cfg: cfg, hub: h, binder: binder, authenticator: authenticator, listener: l, cancel: cancel}
 	s.done.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -80,13 +86,19 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 
-	session, err := xmpp.ReceiveSession(ctx, s.transport(conn), 0, s.negotiator())
+	resource := s.hub.NewResource()
+	defer resource.Close()
+	session, err := xmpp.ReceiveSession(resource.Context(ctx), s.transport(conn), 0, s.negotiator())
 	if err != nil {
 		return // The client has been told why by the negotiator.
 	}
 	defer session.Conn().Close()
 	// Serve returns when the client ends its stream, or just hangs up.
-	_ = session.Serve(mux.New(stanza.NSClient, ping.Handle()))
+	if s.cfg.stock {
+		_ = session.Serve(mux.New(stanza.NSClient, ping.Handle()))
+		return
+	}
+	_ = resource.Serve(ctx, session, ping.Handle())
 }
 
 // transport returns what the stream goes over at its beginning.
@@ -103,7 +115,7 @@ func (s *server) transport(conn net.Conn) net.Conn {
 
 // newAuthenticator returns what knows the account, by keys that were made of its
 // password, and can be given to any number of sessions.
-func newAuthenticator(cfg serverConfig) (*auth.Server, error) {
+func newAuthenticator(cfg serverConfig, binder *bind2.Server) (*auth.Server, error) {
 	accounts := new(auth.Accounts)
 	if err := accounts.SetPassword(cfg.account, cfg.password); err != nil {
 		return nil, err
@@ -113,7 +125,7 @@ func newAuthenticator(cfg serverConfig) (*auth.Server, error) {
 		Mechanisms:  append(auth.DefaultMechanisms(), auth.Plain),
 		Certificate: auth.Leaf(cfg.tls.Certificates[0]),
 		FAST:        &auth.FAST{Store: new(auth.MemoryTokens)},
-		Inline:      []auth.Inline{bind2.Server{}},
+		Inline:      []auth.Inline{binder},
 	}, nil
 }
 
@@ -128,10 +140,10 @@ func (s *server) negotiator() xmpp.Negotiator {
 		)
 	}
 	return pipelining.NewNegotiator(func(session *xmpp.Session, _ *xmpp.StreamConfig) xmpp.StreamConfig {
-		return xmpp.StreamConfig{Features: append(s.authenticator.Features(session),
+		features := append(s.authenticator.Features(session), s.binder.Features(session)...)
+		return xmpp.StreamConfig{Features: append(features,
 			pipelining.StreamFeature(),
 			xmpp.StartTLS(s.cfg.tls),
-			xmpp.BindResource(),
 		)}
 	}, pipelining.Config{})
 }

@@ -88,16 +88,19 @@ func measureLocal(ctx context.Context, opts options, p *progress) (*report, erro
 		theirs.server, theirs.target = "stock", stock
 		resumed := with("pipelined, resumed", fullClient, rfc6120, auth.Plain)
 		resumed.target, resumed.resume = resuming, true
+		early := func(s strategy) strategy { s.early = true; return s }
 		strategies = append(strategies,
 			theirs,
 			with("stock client", stockClient, rfc6120, auth.Plain),
 			with("paced", pacedClient, rfc6120, auth.Plain),
 			with("pipelined", fullClient, rfc6120, auth.Plain),
+			early(with("pipelined, bind2", fullClient, rfc6120, auth.Plain)),
 			resumed,
 
 			with("stock client", stockClient, rfc6120, auth.ScramSHA256),
 			with("pipelined", fullClient, rfc6120, auth.ScramSHA256),
 			with("pipelined, -PLUS", fullClient, rfc6120, auth.ScramSHA256Plus),
+			early(with("pipelined, bind2", fullClient, rfc6120, auth.ScramSHA256Plus)),
 			with("SASL2 alone", offClient, sasl2, auth.ScramSHA256Plus),
 			with("SASL2, pipelined", fullClient, sasl2, auth.ScramSHA256Plus),
 			with("FAST, pipelined", fullClient, fast, auth.ScramSHA256Plus),

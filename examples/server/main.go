@@ -2,11 +2,13 @@
 // Use of this source code is governed by the BSD 2-clause
 // license that can be found in the LICENSE file.
 
-// Server is a small XMPP server whose clients may send ahead, and log in with
-// tokens.
+// Server is a small XMPP server whose clients may send ahead, log in with tokens, and
+// miss no message and get none twice.
 //
-// It takes logins and answers pings. With a certificate of its own making it
-// writes down what its clients have to trust:
+// Its accounts can chat with each other: messages are archived, until the process
+// ends, and copied to all clients of an account. It has no rosters and talks to no
+// other server. With a certificate of its own making it writes down what its clients
+// have to trust:
 //
 //	go run ./examples/server -domain example.net -account juliet:r0m30 -ca-out ca.pem
 //
@@ -38,13 +40,14 @@ import (
 	"time"
 
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/disco"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/ping"
-	"mellium.im/xmpp/stanza"
 
 	"github.com/xmppext/xmppext/auth"
-	"github.com/xmppext/xmppext/examples/internal/bind2"
+	"github.com/xmppext/xmppext/bind2"
+	"github.com/xmppext/xmppext/bind2/hub"
+	"github.com/xmppext/xmppext/mam"
 	"github.com/xmppext/xmppext/pipelining"
 )
 
@@ -85,21 +88,27 @@ func main() {
 			log.Fatalf("-account: %s: %v", user, err)
 		}
 	}
+	archive := new(mam.Memory)
+	h := &hub.Hub{Archive: archive, Offline: new(hub.MemoryOffline), Local: func(account jid.JID) bool {
+		_, ok := passwords[account.Localpart()]
+		return ok && account.Domainpart() == *domain
+	}}
+	binder := &bind2.Server{Store: h, Carbons: true, CSI: true}
 	authenticator := &auth.Server{
 		Credentials: accounts,
 		Mechanisms:  auth.DefaultMechanisms(),
 		Certificate: auth.Leaf(cert),
 		FAST:        &auth.FAST{Store: new(auth.MemoryTokens)},
-		Inline:      []auth.Inline{bind2.Server{}},
+		Inline:      []auth.Inline{binder},
 	}
 	if *plain {
 		authenticator.Mechanisms = append(authenticator.Mechanisms, auth.Plain)
 	}
 	negotiator := pipelining.NewNegotiator(func(s *xmpp.Session, _ *xmpp.StreamConfig) xmpp.StreamConfig {
-		return xmpp.StreamConfig{Features: append(authenticator.Features(s),
+		features := append(authenticator.Features(s), binder.Features(s)...)
+		return xmpp.StreamConfig{Features: append(features,
 			pipelining.StreamFeature(),
 			xmpp.StartTLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}),
-			xmpp.BindResource(),
 		)}
 	}, pipelining.Config{})
 
@@ -117,23 +126,26 @@ func main() {
 		if err != nil {
 			break
 		}
-		sessions.Go(func() { serve(ctx, conn, negotiator) })
+		sessions.Go(func() { serve(ctx, conn, negotiator, h, archive) })
 	}
 	sessions.Wait()
 }
 
 // serve is one session, from its first byte to its last.
-func serve(ctx context.Context, conn net.Conn, n xmpp.Negotiator) {
+func serve(ctx context.Context, conn net.Conn, n xmpp.Negotiator, h *hub.Hub, archive mam.Archive) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	s, err := xmpp.ReceiveSession(ctx, pipelining.NewConn(conn), 0, n)
+	r := h.NewResource()
+	defer r.Close()
+	s, err := xmpp.ReceiveSession(r.Context(ctx), pipelining.NewConn(conn), 0, n)
 	if err != nil {
 		log.Printf("%v: %v", conn.RemoteAddr(), err)
 		return
 	}
 	defer s.Conn().Close()
-	log.Printf("%v: %v has logged in", conn.RemoteAddr(), s.RemoteAddr())
-	if err := s.Serve(mux.New(stanza.NSClient, ping.Handle())); err != nil {
+	log.Printf("%v: %v has logged in", conn.RemoteAddr(), r.JID())
+	account := &mam.Handler{Archive: archive, Account: r.JID().Bare()}
+	if err := r.Serve(ctx, s, mam.Handle(account), bind2.RefuseLate(), ping.Handle(), disco.Handle()); err != nil {
 		log.Printf("%v: %v", conn.RemoteAddr(), err)
 	}
 }
