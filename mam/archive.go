@@ -63,7 +63,8 @@ type Archive interface {
 // Message is what is put into an archive.
 type Message struct {
 	// With is the other party: for an account, who the message is from or to if not
-	// the account itself; for a room, the occupant JID that it is from.
+	// the account itself; for a room, who queries may ask for: the occupant JID that
+	// it is from, or that of the person.
 	// It keeps its resource if it has one.
 	With jid.JID
 

@@ -15,6 +15,10 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
+// maxRestarts bounds how often a client that catches up is overtaken by what the
+// archive prunes. It gets nowhere then.
+const maxRestarts = 10
+
 // Place is how far a client knows an archive. The zero value is its beginning.
 //
 // It comes from results of the archive alone, never from messages that arrive
@@ -24,7 +28,8 @@ type Place struct {
 	// ID is the id of the last result.
 	ID string
 
-	// Stamp is when that was received, by the archive's clock.
+	// Stamp is when that was received, by the archive's clock, or if the archive did
+	// not tell, the last one before it whose time it told.
 	Stamp time.Time
 }
 
@@ -36,43 +41,51 @@ type Place struct {
 // It returns the place behind the last result that handle has taken, also beside an
 // error: from there it can go on, on any session.
 //
-// If the archive does not know the place any more, because it was pruned, it goes on
-// with what was received since its Stamp; some results may then come again.
+// If the archive does not know a place any more, because it was pruned, CatchUp goes
+// on with what was received since its Stamp; some results may then come again.
+// It is ErrNotFound if it came to the end of the archive and until was not there:
+// it was pruned, or lies before the place. Nothing is left to fetch then.
 // An error of handle ends it and is returned as it is.
 //
 // Archive, and the query's With and Max are those of Fetch; the rest of the query
 // is CatchUp's.
 func (c *Client) CatchUp(ctx context.Context, s *xmpp.Session, archive jid.JID, q Query, from Place, until string, handle func(Result) error) (Place, error) {
-	q = Query{With: q.With, Max: q.Max, From: Cursor{After: from.ID}}
-	for {
-		place, err := c.follow(ctx, s, archive, q, from, until, handle)
-		var refused stanza.Error
-		if errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound && q.From.After != "" && place == from {
-			// It was pruned, and all before it with it.
-			q.From, q.Start = Cursor{}, from.Stamp
-			continue
-		}
-		return place, err
-	}
-}
-
-func (c *Client) follow(ctx context.Context, s *xmpp.Session, archive jid.JID, q Query, from Place, until string, handle func(Result) error) (Place, error) {
 	if until != "" && until == from.ID {
 		return from, nil
 	}
-	for r, err := range c.Fetch(ctx, s, archive, q) {
-		if err != nil {
+	q = Query{With: q.With, Max: q.Max, From: Cursor{After: from.ID}}
+	for restarts := 0; ; restarts++ {
+		began := from
+		var (
+			done   bool
+			failed error // of handle
+		)
+		err := c.pages(ctx, s, archive, q, func(r Result) bool {
+			if failed = handle(r); failed != nil {
+				return false
+			}
+			from.ID = r.ID
+			if !r.Stamp.IsZero() {
+				from.Stamp = r.Stamp
+			}
+			done = until != "" && r.ID == until
+			return !done
+		})
+		switch {
+		case failed != nil:
+			return from, failed
+		case err == nil && until != "" && !done:
+			return from, explained{ErrNotFound, fmt.Sprintf("catching up to %q, which the archive does not hold", until)}
+		case !pruned(err), restarts == maxRestarts, from == began && q.From.After == "":
 			return from, err
 		}
-		if err := handle(r); err != nil {
-			return from, err
-		}
-		if from = (Place{ID: r.ID, Stamp: r.Stamp}); r.ID == until {
-			return from, nil
-		}
+		// All that lies before it was pruned with it.
+		q.From, q.Start = Cursor{}, from.Stamp
 	}
-	if until != "" {
-		return from, fmt.Errorf("mam: catching up to %q: %w", until, ErrNotFound)
-	}
-	return from, nil
+}
+
+// pruned reports whether an archive does not hold an item.
+func pruned(err error) bool {
+	var refused stanza.Error
+	return errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound
 }

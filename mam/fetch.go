@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -23,19 +22,14 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-const (
-	// DefaultFetchSize is how many results a client asks for at once. Servers
-	// commonly give no more than 50 to 250.
-	DefaultFetchSize = 100
-
-	// maxResultTokens bounds one result of a server.
-	maxResultTokens = 64 << 10
-)
+// DefaultFetchSize is how many results a client asks for at once. Servers commonly
+// give no more than 50 to 250.
+const DefaultFetchSize = 100
 
 // Errors of a [Client].
 var (
-	// ErrNoProgress means that a server answers with the same page again and again, or
-	// with nothing although it says that there is more.
+	// ErrNoProgress means that a server answers with the same pages again and again,
+	// or with nothing although it says that there is more.
 	ErrNoProgress = errors.New("mam: the archive does not go on")
 
 	// ErrTooMany means that a server sends more results than it was asked for.
@@ -45,13 +39,19 @@ var (
 // Client fetches messages from archives.
 //
 // Only what an open query has asked for is taken: results from somebody else than
-// the archive, of another query, or behind its end are dropped.
+// the archive, of another query, or behind its end are dropped, and an answer from
+// somebody else is ErrWrongSender.
 // The zero value is ready for use, once it is registered by [HandleClient] on the
 // session's handler and the session is served. One Client may serve any number
-// of sessions and queries.
+// of sessions and queries at once.
+//
+// Nobody tells who waits for an answer that the session has ended: a context has to
+// end when the session does.
+// What an archive refuses is a [stanza.Error].
 type Client struct {
-	mu   sync.Mutex
-	open map[string]*page
+	mu       sync.Mutex
+	open     map[string]*page
+	supports map[asked]Support
 }
 
 // Result is a message that an archive has returned.
@@ -65,6 +65,10 @@ type Result struct {
 	// Message are the tokens of the message element, or nil if the archive has kept
 	// no more of it.
 	Message []xml.Token
+
+	// Unstable is set if the archive says that the same query may have another answer
+	// later. It is not for keeping.
+	Unstable bool
 }
 
 // TokenReader returns a reader of the message element.
@@ -72,38 +76,42 @@ func (r Result) TokenReader() xml.TokenReader { return tokenReader(r.Message) }
 
 // A page collects the results of one query.
 type page struct {
-	archive jid.JID
-	own     bool // it is the account's own
+	archive jid.JID // the bare JID of the account if it is its own
+	own     bool
 	max     int
 
 	mu      sync.Mutex
 	results []Result
+	left    int // what they may still weigh
 	err     error
 }
 
 // HandleClient returns an option that registers c.
 func HandleClient(c *Client) mux.Option {
-	return mux.Message(stanza.NormalMessage, xml.Name{Space: NS, Local: "result"}, c)
+	return func(m *mux.ServeMux) {
+		// No specification says of which type a result is.
+		for _, typ := range []stanza.MessageType{
+			stanza.NormalMessage, stanza.ChatMessage, stanza.GroupChatMessage, stanza.HeadlineMessage,
+		} {
+			mux.Message(typ, xml.Name{Space: NS, Local: "result"}, c)(m)
+		}
+	}
 }
 
 // HandleMessage takes one result. It never returns an error of what is in it.
 func (c *Client) HandleMessage(m stanza.Message, t xmlstream.TokenReadEncoder) error {
-	tokens, err := drain(xmlstream.LimitReader(t, maxResultTokens))
-	if err != nil {
+	tokens, err := drain(t, maxWeight)
+	if err != nil && !errors.Is(err, ErrTooLarge) {
 		return err
 	}
-	result, ok := childOf(tokens, NS, "result")
-	if !ok {
-		return nil
-	}
-	start := result[0].(xml.StartElement)
+	start, result := childOf(tokens, NS, "result")
 	c.mu.Lock()
 	p := c.open[valueOf(start, "queryid")]
 	c.mu.Unlock()
 	if p == nil || !p.from(m.From) {
 		return nil // Nobody has asked.
 	}
-	p.take(valueOf(start, "id"), result)
+	p.take(valueOf(start, "id"), result, err)
 	return nil
 }
 
@@ -113,46 +121,60 @@ func (p *page) from(j jid.JID) bool {
 	return j.Equal(p.archive) || p.own && j.Equal(jid.JID{})
 }
 
-// take adds a result.
-func (p *page) take(id string, result []xml.Token) {
+// take adds a result, unless it is too large.
+func (p *page) take(id string, result []xml.Token, tooLarge error) {
 	r := Result{ID: id}
-	if forwarded, ok := childOf(result, nsFwd, "forwarded"); ok {
-		if delay, ok := childOf(forwarded, nsDelay, "delay"); ok {
-			// A time that cannot be read is left zero.
-			r.Stamp, _ = time.Parse(time.RFC3339, valueOf(delay[0].(xml.StartElement), "stamp"))
-		}
-		if message, ok := childOf(forwarded, stanza.NSClient, "message"); ok {
-			r.Message = message
-		}
+	if _, forwarded := childOf(result, nsFwd, "forwarded"); forwarded != nil {
+		delay, _ := childOf(forwarded, nsDelay, "delay")
+		r.Stamp = stampOf(valueOf(delay, "stamp"))
+		_, r.Message = childOf(forwarded, stanza.NSClient, "message")
+	}
+	weight := 0
+	for _, tok := range result {
+		weight += weigh(tok)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case id == "" || p.err != nil:
+	case p.err != nil || id == "":
+	case tooLarge != nil || weight > p.left:
+		p.results, p.err = nil, explained{ErrTooLarge, "a page of results is too large: ask for fewer at once"}
 	case len(p.results) == p.max:
-		p.err = ErrTooMany
+		p.results, p.err = nil, ErrTooMany
 	default:
+		p.left -= weight
 		p.results = append(p.results, r)
 	}
 }
 
-// childOf returns the tokens of the first child of the element that tokens are.
-func childOf(tokens []xml.Token, space, local string) ([]xml.Token, bool) {
+// end returns what has come. What comes later is left to itself.
+func (p *page) end() ([]Result, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	results := p.results
+	p.results = nil
+	return results, p.err
+}
+
+// childOf returns the first child with a name of the element that tokens are: its
+// start, and if its end is there, all of it.
+func childOf(tokens []xml.Token, space, local string) (xml.StartElement, []xml.Token) {
+	var start xml.StartElement
 	depth, begin := 0, -1
 	for i, tok := range tokens {
 		switch t := tok.(type) {
 		case xml.StartElement:
 			if depth == 1 && begin < 0 && t.Name == (xml.Name{Space: space, Local: local}) {
-				begin = i
+				start, begin = t, i
 			}
 			depth++
 		case xml.EndElement:
 			if depth--; depth == 1 && begin >= 0 {
-				return tokens[begin : i+1], true
+				return start, tokens[begin : i+1]
 			}
 		}
 	}
-	return nil, false
+	return start, nil
 }
 
 func valueOf(start xml.StartElement, local string) string {
@@ -171,64 +193,93 @@ func valueOf(start xml.StartElement, local string) string {
 // q.From says, onwards in the order of the archive, or backwards if q.From.Last or
 // q.From.Before is set: then the pages come last first, and in each the results
 // are still in the order of the archive.
-// What it holds is one page. No result comes twice.
+// What it holds is one page, of some dozens of megabytes at most. An archive that
+// repeats itself may be noticed late: then some results have come twice.
 //
-// The last error, if any, comes beside a zero Result; it is a [stanza.Error] if the
-// server refuses.
-// AfterID, BeforeID, IDs and Flip need a server that announces [NSExtended].
+// The last error, if any, comes beside a zero Result. AfterID, BeforeID, IDs, Flip
+// and WithoutGroupChat are ErrNotAnnounced where they are not supported, for which
+// the archive is asked once, see Supports.
 func (c *Client) Fetch(ctx context.Context, s *xmpp.Session, archive jid.JID, q Query) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		backwards := q.From.Last || q.From.Before != ""
-		if q.Max <= 0 {
-			q.Max = DefaultFetchSize
+		if err := c.check(ctx, s, archive, q); err != nil {
+			yield(Result{}, err)
+			return
 		}
-		before := make(map[string]bool) // the ids of the last page
-		for {
-			results, fin, err := c.fetch(ctx, s, archive, q)
-			if err != nil {
-				yield(Result{}, err)
-				return
-			}
-			seen := make(map[string]bool, len(results))
-			news := 0
-			for _, r := range results {
-				if before[r.ID] || seen[r.ID] {
-					continue
-				}
-				seen[r.ID] = true
-				news++
-				if !yield(r, nil) {
-					return
-				}
-			}
-			next := Cursor{After: fin.last}
-			if backwards {
-				next = Cursor{Before: fin.first}
-			}
-			switch {
-			case fin.complete:
-				return
-			case news == 0 || next == q.From || next == Cursor{}:
-				yield(Result{}, ErrNoProgress)
-				return
-			}
-			q.From, before = next, seen
+		if err := c.pages(ctx, s, archive, q, func(r Result) bool { return yield(r, nil) }); err != nil {
+			yield(Result{}, err)
 		}
 	}
+}
+
+// pages fetches page after page, until yield has had enough.
+func (c *Client) pages(ctx context.Context, s *xmpp.Session, archive jid.JID, q Query, yield func(Result) bool) error {
+	backwards := q.From.Last || q.From.Before != ""
+	if q.Max <= 0 {
+		q.Max = DefaultFetchSize
+	}
+	before := make(map[string]bool) // the ids of the last page
+	circle := circle{at: q.From}
+	for {
+		results, fin, err := c.fetch(ctx, s, archive, q)
+		if err != nil {
+			return err
+		}
+		seen := make(map[string]bool, len(results))
+		news := false
+		for _, r := range results {
+			if before[r.ID] || seen[r.ID] {
+				continue
+			}
+			seen[r.ID], news = true, true
+			if r.Unstable = fin.unstable; !yield(r) {
+				return nil
+			}
+		}
+		if fin.complete {
+			return nil
+		}
+		next := Cursor{After: fin.last}
+		if backwards {
+			next = Cursor{Before: fin.first}
+		}
+		if !news || next == (Cursor{}) || circle.closes(next) {
+			return ErrNoProgress
+		}
+		q.From, before = next, seen
+	}
+}
+
+// A circle finds out that cursors repeat, after as many steps again as it took
+// until they did: it remembers one of them, for twice as long each time.
+type circle struct {
+	at            Cursor
+	steps, length int
+}
+
+// closes reports whether a cursor is the one that is remembered.
+func (c *circle) closes(next Cursor) bool {
+	if next == c.at {
+		return true
+	}
+	if c.steps++; c.steps > c.length {
+		c.at, c.steps, c.length = next, 0, 2*c.length+1
+	}
+	return false
 }
 
 // A finish is what a server says at the end of a page.
 type finish struct {
 	first, last string
 	complete    bool
+	unstable    bool
 }
 
 // fetch fetches one page.
 func (c *Client) fetch(ctx context.Context, s *xmpp.Session, archive jid.JID, q Query) ([]Result, finish, error) {
-	own := s.LocalAddr().Bare()
-	p := &page{archive: archive, max: q.Max, own: archive.Equal(jid.JID{}) || archive.Equal(own)}
+	me := s.LocalAddr()
+	p := &page{archive: archive, own: isOwn(archive, me), max: q.Max, left: maxWeight}
 	if p.own {
-		p.archive = own
+		p.archive = me.Bare()
 	}
 	id := rand.Text()
 	c.mu.Lock()
@@ -244,66 +295,34 @@ func (c *Client) fetch(ctx context.Context, s *xmpp.Session, archive jid.JID, q 
 	}()
 
 	answer := struct {
-		XMLName  xml.Name `xml:"urn:xmpp:mam:2 fin"`
-		Complete string   `xml:"complete,attr"`
-		First    string   `xml:"http://jabber.org/protocol/rsm set>first"`
-		Last     string   `xml:"http://jabber.org/protocol/rsm set>last"`
+		Complete string `xml:"complete,attr"`
+		Stable   string `xml:"stable,attr"`
+		First    string `xml:"http://jabber.org/protocol/rsm set>first"`
+		Last     string `xml:"http://jabber.org/protocol/rsm set>last"`
 	}{}
-	iq := stanza.IQ{Type: stanza.SetIQ, To: archive}
-	if err := s.UnmarshalIQ(ctx, iq.Wrap(q.reader(id)), &answer); err != nil {
-		return nil, finish{}, fmt.Errorf("mam: fetching messages: %w", err)
+	var (
+		results []Result
+		tooMany error
+	)
+	err := ask(ctx, s, question{
+		doing: "fetching messages", answer: xml.Name{Space: NS, Local: "fin"},
+		iq: stanza.IQ{Type: stanza.SetIQ, To: archive}, payload: q.reader(id),
+		begun: func() { results, tooMany = p.end() },
+	}, &answer)
+	switch {
+	case err != nil:
+		return nil, finish{}, err
+	case tooMany != nil:
+		return nil, finish{}, tooMany
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	complete, _ := strconv.ParseBool(strings.TrimSpace(answer.Complete))
-	return p.results, finish{answer.First, answer.Last, complete}, p.err
+	return results, finish{
+		first: answer.First, last: answer.Last,
+		complete: isTrue(answer.Complete), unstable: answer.Stable != "" && !isTrue(answer.Stable),
+	}, nil
 }
 
-// reader returns the query element.
-func (q Query) reader(id string) xml.TokenReader {
-	field := func(name string, values ...string) xml.TokenReader {
-		var inner []xml.TokenReader
-		for _, v := range values {
-			inner = append(inner, text("value", v))
-		}
-		return xmlstream.Wrap(xmlstream.MultiReader(inner...), xml.StartElement{Name: xml.Name{Local: "field"}, Attr: []xml.Attr{attr("var", name)}})
-	}
-	fields := []xml.TokenReader{field(fieldType, NS)}
-	add := func(name string, values ...string) {
-		if len(values) > 0 && values[0] != "" {
-			fields = append(fields, field(name, values...))
-		}
-	}
-	add(fieldWith, q.With.String())
-	if !q.Start.IsZero() {
-		add(fieldStart, formatTime(q.Start))
-	}
-	if !q.End.IsZero() {
-		add(fieldEnd, formatTime(q.End))
-	}
-	add(fieldAfter, q.AfterID)
-	add(fieldBefore, q.BeforeID)
-	add(fieldIDs, q.IDs...)
-	if q.WithoutGroupChat {
-		add(fieldGroupChat, "false")
-	}
-	set := []xml.TokenReader{text("max", strconv.Itoa(q.Max))}
-	switch {
-	case q.From.After != "":
-		set = append(set, text("after", q.From.After))
-	case q.From.Before != "":
-		set = append(set, text("before", q.From.Before))
-	case q.From.Last:
-		set = append(set, xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: "before"}}))
-	case q.From.Index > 0:
-		set = append(set, text("index", strconv.FormatInt(q.From.Index, 10)))
-	}
-	inner := []xml.TokenReader{
-		xmlstream.Wrap(xmlstream.MultiReader(fields...), xml.StartElement{Name: xml.Name{Space: nsForm, Local: "x"}, Attr: []xml.Attr{attr("type", "submit")}}),
-		xmlstream.Wrap(xmlstream.MultiReader(set...), xml.StartElement{Name: xml.Name{Space: nsRSM, Local: "set"}}),
-	}
-	if q.Flip {
-		inner = append(inner, xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: "flip-page"}}))
-	}
-	return xmlstream.Wrap(xmlstream.MultiReader(inner...), xml.StartElement{Name: xml.Name{Space: NS, Local: "query"}, Attr: []xml.Attr{attr("queryid", id)}})
+// isTrue reads a boolean attribute. What is none is false.
+func isTrue(s string) bool {
+	b, err := strconv.ParseBool(strings.TrimSpace(s))
+	return err == nil && b
 }

@@ -7,7 +7,6 @@ package mam_test
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/disco"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
@@ -33,7 +33,7 @@ func reader(t testing.TB, h mux.IQHandler) (*mam.Client, *xmpp.Session) {
 	c := new(mam.Client)
 	p := xmpptest.NewPair(t, xmpptest.PairConfig{Client: jid.MustParse("juliet@capulet.lit/chamber")})
 	p.Serve(mux.New(stanza.NSClient, mam.HandleClient(c)),
-		mux.New(stanza.NSClient, mux.IQ(stanza.SetIQ, xml.Name{Space: mam.NS, Local: "query"}, h)))
+		mux.New(stanza.NSClient, disco.Handle(), mux.IQ(stanza.SetIQ, xml.Name{Space: mam.NS, Local: "query"}, h)))
 	return c, p.Client
 }
 
@@ -187,6 +187,27 @@ func TestFetchFromLiars(t *testing.T) {
 			}
 			say(finOf(iq, true, "0", "19"))
 		}, nil, mam.ErrTooMany},
+		{"MA-29 RS-04 neither count nor index", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(lie("", id, "1", "true"))
+			say(finOf(iq, true, "1", "1"))
+		}, []string{"true"}, nil},
+		{"RS-12 MA-17 an end without a result set", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(iq.Result(parsed(`<fin xmlns="urn:xmpp:mam:2" complete="true"/>`)))
+		}, nil, nil},
+		{"MA-31 complete is 1", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(lie("", id, "1", "true"))
+			say(iq.Result(parsed(`<fin xmlns="urn:xmpp:mam:2" complete="1"/>`)))
+		}, []string{"true"}, nil},
+		{"a page that says nothing of its end", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(lie("", id, "1", "true"))
+			say(iq.Result(parsed(`<fin xmlns="urn:xmpp:mam:2"/>`)))
+		}, []string{"true"}, mam.ErrNoProgress},
+		{"a result of another type of message", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(lie(` type="chat"`, id, "1", "chat"))
+			say(lie(` type="groupchat"`, id, "2", "groupchat"))
+			say(lie(` type="error"`, id, "3", "error"))
+			say(finOf(iq, true, "1", "2"))
+		}, []string{"chat", "groupchat"}, nil},
 		{"MA-04 AA-15 nothing is left of the message", func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
 			say(parsed(`<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="%s" id="1"><forwarded xmlns="urn:xmpp:forward:0"/></result></message>`, id))
 			say(parsed(`<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="%s" id="2"/></message>`, id))
@@ -204,76 +225,157 @@ func TestFetchFromLiars(t *testing.T) {
 			assert.Equal(t, test.want, got)
 		})
 	}
+	t.Run("AA-03 behind the end, many times", func(t *testing.T) {
+		c, s := reader(t, liar(func(iq stanza.IQ, id string, say func(xml.TokenReader)) {
+			say(lie("", id, "1", "true"))
+			say(finOf(iq, true, "1", "1"))
+			for i := range 5 {
+				say(lie("", id, "late"+strconv.Itoa(i), "late"))
+			}
+		}))
+		for range 300 {
+			got, err := fetched(t, c, s, mam.Query{})
+			require.NoError(t, err)
+			require.Equal(t, []string{"true"}, got)
+		}
+	})
+	t.Run("MA-48 two queries at once", func(t *testing.T) {
+		var mine string // the name of the query of the account's own archive
+		c, s, _ := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+			if iq.To.Equal(jid.JID{}) {
+				mine = q.ID
+				return // It is answered later.
+			}
+			say(lie(` from="coven@chat.shakespeare.lit"`, mine, "1", "forged"))
+			say(lie("", q.ID, "2", "forged"))
+			say(lie(` from="coven@chat.shakespeare.lit"`, q.ID, "3", "true"))
+			say(finOf(iq, true, "3", "3"))
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan []string, 1)
+		go func() {
+			var got []string
+			for r, err := range c.Fetch(ctx, s, jid.JID{}, mam.Query{}) {
+				if err == nil {
+					got = append(got, bodyOf(r))
+				}
+			}
+			done <- got
+		}()
+		var got []string
+		for r, err := range c.Fetch(t.Context(), s, coven, mam.Query{}) {
+			require.NoError(t, err)
+			got = append(got, bodyOf(r))
+		}
+		assert.Equal(t, []string{"true"}, got)
+		cancel()
+		assert.Empty(t, <-done)
+	})
+	t.Run("AA-18 pages in a circle", func(t *testing.T) {
+		for length := 1; length <= 20; length++ {
+			n := 0
+			c, s, asked := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+				id := fmt.Sprint(n % length)
+				n++
+				say(lie("", q.ID, id, id))
+				say(finOf(iq, false, id, id))
+			})
+			_, err := fetched(t, c, s, mam.Query{})
+			require.ErrorIs(t, err, mam.ErrNoProgress)
+			assert.Less(t, len(asked()), 4*length+3, "a circle of %d", length)
+		}
+	})
+	t.Run("AA-02 AA-18 the same results behind other cursors", func(t *testing.T) {
+		n := 0
+		c, s, asked := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+			n++
+			say(lie("", q.ID, "1", "1"))
+			say(finOf(iq, false, fmt.Sprint(n), fmt.Sprint(n)))
+		})
+		got, err := fetched(t, c, s, mam.Query{})
+		require.ErrorIs(t, err, mam.ErrNoProgress)
+		assert.Equal(t, []string{"1"}, got)
+		assert.Len(t, asked(), 2)
+	})
+	t.Run("MA-32 an answer that may change", func(t *testing.T) {
+		for attr, want := range map[string]bool{"": false, ` stable="true"`: false, ` stable="false"`: true, ` stable="0"`: true} {
+			c, s, _ := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+				say(lie("", q.ID, "1", "1"))
+				say(iq.Result(parsed(`<fin xmlns="urn:xmpp:mam:2" complete="true"%s/>`, attr)))
+			})
+			var got []bool
+			for r, err := range c.Fetch(t.Context(), s, jid.JID{}, mam.Query{}) {
+				require.NoError(t, err)
+				got = append(got, r.Unstable)
+			}
+			assert.Equal(t, []bool{want}, got, attr)
+		}
+	})
+	t.Run("RS-03 ids are what they are", func(t *testing.T) {
+		ids := []string{"a b", " a ", "<a>&'\"", "ä\u200b🙂", "0"}
+		c, s, asked := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+			n := 0
+			if q.Set.After != nil {
+				n = slices.Index(ids, *q.Set.After) + 1
+			}
+			var escaped strings.Builder
+			require.NoError(t, xml.EscapeText(&escaped, []byte(ids[n])))
+			say(lie("", q.ID, escaped.String(), ""))
+			say(finOf(iq, n == len(ids)-1, escaped.String(), escaped.String()))
+		})
+		var got []string
+		for r, err := range c.Fetch(t.Context(), s, jid.JID{}, mam.Query{}) {
+			require.NoError(t, err)
+			got = append(got, r.ID)
+		}
+		assert.Equal(t, ids, got)
+		assert.Len(t, asked(), len(ids))
+	})
+	t.Run("RS-07 RS-11 pages are asked for by id", func(t *testing.T) {
+		for _, test := range []struct {
+			from                 mam.Cursor
+			after, before, index []string
+		}{
+			{mam.Cursor{}, []string{"-", "9"}, []string{"-", "-"}, []string{"-", "-"}},
+			{mam.Cursor{Index: 5}, []string{"-", "9"}, []string{"-", "-"}, []string{"5", "-"}},
+			{mam.Cursor{Last: true}, []string{"-", "-"}, []string{"", "1"}, []string{"-", "-"}},
+			{mam.Cursor{Before: "x"}, []string{"-", "-"}, []string{"x", "1"}, []string{"-", "-"}},
+		} {
+			first := true
+			c, s, asked := scripted(t, func(iq stanza.IQ, q sent, say func(xml.TokenReader)) {
+				if say(lie("", q.ID, fmt.Sprint(first), "")); first {
+					say(iq.Result(parsed(`<fin xmlns="urn:xmpp:mam:2"><set xmlns="http://jabber.org/protocol/rsm"><first index="5">1</first><last>9</last><count>99</count></set></fin>`)))
+				} else {
+					say(finOf(iq, true, "", ""))
+				}
+				first = false
+			})
+			_, err := fetched(t, c, s, mam.Query{From: test.from})
+			require.NoError(t, err)
+			var after, before, index []string
+			value := func(s *string) string {
+				if s == nil {
+					return "-"
+				}
+				return *s
+			}
+			for _, q := range asked() {
+				after, before, index = append(after, value(q.Set.After)), append(before, value(q.Set.Before)), append(index, value(q.Set.Index))
+			}
+			assert.Equal(t, [][]string{test.after, test.before, test.index}, [][]string{after, before, index})
+		}
+	})
 	t.Run("the context ends", func(t *testing.T) {
 		c, s := reader(t, liar(func(iq stanza.IQ, _ string, say func(xml.TokenReader)) {
 			say(finOf(iq, true, "", ""))
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		n := 0
 		for _, err := range c.Fetch(ctx, s, jid.JID{}, mam.Query{}) {
 			require.ErrorIs(t, err, context.Canceled)
+			n++
 		}
-	})
-}
-
-func TestCatchUp(t *testing.T) {
-	archive := new(mam.Memory)
-	items := stock(t, archive, juliet, 30)
-	c, s := reader(t, &mam.Handler{Archive: archive, Account: juliet})
-	catchUp := func(from mam.Place, until string, limit int) ([]string, mam.Place, error) {
-		var got []string
-		full := errors.New("full")
-		place, err := c.CatchUp(t.Context(), s, jid.JID{}, mam.Query{Max: 7}, from, until, func(r mam.Result) error {
-			if len(got) == limit {
-				return full
-			}
-			got = append(got, bodyOf(r))
-			return nil
-		})
-		if errors.Is(err, full) {
-			err = nil
-		}
-		return got, place, err
-	}
-	at := func(n int) mam.Place { return mam.Place{ID: items[n-1].ID, Stamp: items[n-1].Stamp} }
-
-	t.Run("from the beginning to the end", func(t *testing.T) {
-		got, place, err := catchUp(mam.Place{}, "", -1)
-		require.NoError(t, err)
-		assert.Equal(t, numbers(1, 30), got)
-		assert.Equal(t, at(30), place)
-	})
-	t.Run("up to what was there when a resource was bound", func(t *testing.T) {
-		got, place, err := catchUp(at(10), items[19].ID, -1)
-		require.NoError(t, err)
-		assert.Equal(t, numbers(11, 20), got)
-		assert.Equal(t, at(20), place)
-		got, place, err = catchUp(at(20), items[19].ID, -1)
-		require.NoError(t, err)
-		assert.Empty(t, got)
-		assert.Equal(t, at(20), place)
-	})
-	t.Run("it goes on where it was left", func(t *testing.T) {
-		var all []string
-		place := mam.Place{}
-		for range 8 {
-			got, now, err := catchUp(place, "", 4)
-			require.NoError(t, err)
-			all, place = append(all, got...), now
-		}
-		assert.Equal(t, numbers(1, 30), all)
-	})
-	t.Run("D-24 the place has been pruned", func(t *testing.T) {
-		_, err := archive.Prune(t.Context(), juliet, time.Time{}, 15)
-		require.NoError(t, err)
-		got, place, err := catchUp(at(10), "", -1)
-		require.NoError(t, err)
-		assert.Equal(t, numbers(16, 30), got)
-		assert.Equal(t, at(30), place)
-	})
-	t.Run("what it was to go up to is not there", func(t *testing.T) {
-		_, place, err := catchUp(at(20), "gone", -1)
-		require.ErrorIs(t, err, mam.ErrNotFound)
-		assert.Equal(t, at(30), place)
+		assert.Equal(t, 1, n, "the error comes once")
 	})
 }

@@ -6,6 +6,7 @@ package mam_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"io"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
@@ -57,6 +59,123 @@ func FuzzHandler(f *testing.F) {
 				return
 			} else if err != nil {
 				t.Fatalf("%v in the answer to %q", err, payload)
+			}
+		}
+	})
+}
+
+// FuzzFetch lets a server answer with whatever it may send: a client takes nothing
+// from somebody else, comes to an end when the connection does, and holds no more
+// than it has asked for.
+//
+// The bytes are all that a hostile server writes behind the request, in which Q and
+// I stand for the names of the query and the IQ.
+func FuzzFetch(f *testing.F) {
+	const (
+		forwarded = `<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2010-07-10T23:08:25Z'/><message xmlns='jabber:client'><body>1</body></message></forwarded>`
+		result    = `<message><result xmlns='urn:xmpp:mam:2' queryid='Q' id='1'>` + forwarded + `</result></message>`
+		fin       = `<iq type='result' id='I'><fin xmlns='urn:xmpp:mam:2' complete='true'><set xmlns='http://jabber.org/protocol/rsm'><first>1</first><last>1</last></set></fin></iq>`
+	)
+	f.Add(result + fin)
+	f.Add(result + result + strings.ReplaceAll(fin, "true", "false"))
+	f.Add(`<message from='juliet@capulet.lit'>` + strings.TrimPrefix(result, "<message>") + fin)
+	f.Add(`<message from='romeo@montague.lit'><result xmlns='urn:xmpp:mam:2' queryid='Q' id='forged'/></message>` + fin)
+	f.Add(`<message from='juliet@capulet.lit/x' type='chat'><result xmlns='urn:xmpp:mam:2' queryid='Q' id='forged'/></message>` + fin)
+	f.Add(`<iq type='error' id='I'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no</text></error></iq>`)
+	f.Add(`<iq type='result' id='I' from='romeo@montague.lit'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>`)
+	f.Add(`<iq type='result' id='I'> <x/> text <fin xmlns='urn:xmpp:mam:2' complete='1' stable='0'/></iq>` + fin)
+	f.Add(`<iq type='result' id='I'><fin xmlns='urn:xmpp:mam:2'>`)
+	f.Add(`<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`)
+	f.Fuzz(func(t *testing.T, bytes string) {
+		const most = 3
+		w := newWire(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-w.served
+			cancel()
+		}()
+		done := make(chan int)
+		go func() {
+			n := 0
+			for r, err := range w.client.Fetch(ctx, w.session, jid.JID{}, mam.Query{Max: most}) {
+				if err != nil {
+					break
+				}
+				if n++; n > most || r.ID == "" {
+					t.Errorf("result %d %q of one page of %d", n, r.ID, most)
+				}
+			}
+			done <- n
+		}()
+		id, query := w.read()
+		if id == "" {
+			t.Fatal("nothing was asked")
+		}
+		bytes = strings.ReplaceAll(strings.ReplaceAll(bytes, "Q", query), "I", id)
+		_, _ = io.WriteString(w.conn, bytes)
+		_ = w.conn.Close()
+		if n := <-done; n > strings.Count(bytes, query) {
+			t.Errorf("%d results, more than there are for the query", n)
+		}
+	})
+}
+
+// FuzzResult hands a client whatever messages arrive while it waits for results: it
+// takes what the archive has sent for the query, and nothing else.
+func FuzzResult(f *testing.F) {
+	f.Add("", `<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="Q" id="1"><forwarded xmlns="urn:xmpp:forward:0"><delay xmlns="urn:xmpp:delay" stamp="2010-07-10T23:08:25Z"/><message xmlns="jabber:client"/></forwarded></result></message>`)
+	f.Add("juliet@capulet.lit", `<message xmlns="jabber:client"><x/>text<result xmlns="urn:xmpp:mam:2" queryid="Q" id="1"/><result xmlns="urn:xmpp:mam:2" queryid="Q" id="2"/></message>`)
+	f.Add("romeo@montague.lit", `<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="Q" id="1"/></message>`)
+	f.Add("", `<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="q" id="1"/></message>`)
+	f.Add("", `<message xmlns="jabber:client"><x><result xmlns="urn:xmpp:mam:2" queryid="Q" id="1"/></x></message>`)
+	f.Fuzz(func(t *testing.T, from, message string) {
+		sender := jid.JID{}
+		if from != "" {
+			var err error
+			if sender, err = jid.Parse(from); err != nil {
+				return
+			}
+		}
+		w := newWire(t)
+		var got []mam.Result
+		done := make(chan error, 1)
+		go func() {
+			var failed error
+			for r, err := range w.client.Fetch(t.Context(), w.session, jid.JID{}, mam.Query{}) {
+				if err != nil {
+					failed = err
+					break
+				}
+				got = append(got, r)
+			}
+			done <- failed
+		}()
+		id, query := w.read()
+		message = strings.ReplaceAll(message, "Q", query)
+		d := xml.NewDecoder(strings.NewReader(message))
+		_ = w.client.HandleMessage(stanza.Message{From: sender}, readOnly{d}) // Its only errors are of the XML.
+		_, _ = io.WriteString(w.conn, `<iq type='result' id='`+id+`'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>`)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == 0 {
+			return
+		}
+		if !sender.Equal(jid.JID{}) && !sender.Equal(juliet) {
+			t.Fatalf("%q has sent %+v", from, got)
+		}
+		if len(got) > 1 || got[0].ID == "" || !strings.Contains(message, query) {
+			t.Fatalf("%+v of %q", got, message)
+		}
+		var b strings.Builder
+		e := xml.NewEncoder(&b)
+		if _, err := xmlstream.Copy(e, got[0].TokenReader()); err != nil {
+			return // Names that cannot be written are only for reading.
+		}
+		if err := e.Flush(); err == nil && len(got[0].Message) > 0 {
+			start, ok := got[0].Message[0].(xml.StartElement)
+			if _, end := got[0].Message[len(got[0].Message)-1].(xml.EndElement); !ok || !end || start.Name.Local != "message" {
+				t.Fatalf("%q is not a message", b.String())
 			}
 		}
 	})

@@ -31,17 +31,19 @@ var ErrGateFull = errors.New("mam: too many messages while catching up")
 // The zero value is a closed gate. A Gate is safe for concurrent use.
 type Gate struct {
 	// By is the archive's address, whose ids tell messages apart: the account's bare
-	// JID, or that of a room. Only ids by it count, and only if By announces that
-	// they can be relied on (XEP-0359).
+	// JID, or that of a room. Only ids by it count. Leave it empty unless
+	// [Support.IDs] is set: then nothing tells them apart, and what was held comes
+	// twice if the archive has returned it.
 	By jid.JID
 
-	// Size is how many messages are held at most. If it is not positive it is
-	// DefaultGateSize.
+	// Size is how many messages are held at most, which may take some dozens of
+	// megabytes. If it is not positive it is DefaultGateSize.
 	Size int
 
 	mu     sync.Mutex
 	open   bool
 	held   []held
+	weight int             // of those
 	seen   map[string]bool // ids that the archive has returned lately
 	recent []string        // the same, oldest first
 	lost   bool
@@ -50,31 +52,40 @@ type Gate struct {
 type held struct {
 	id     string
 	tokens []xml.Token
+	weight int
 }
 
-// Hold takes a live message, all of which it reads. It returns the message if it is
-// to be handled now, and nil if it is held back, or the archive has returned it.
+// Hold takes a live message, all of which it reads, unless it is too large to be
+// held. It returns the message if it is to be handled now, and nil if it is held
+// back, or the archive has returned it.
 //
 // It is ErrGateFull if there is no room; all messages that are held are then lost
 // to the gate, and Open will say so.
 func (g *Gate) Hold(message xml.TokenReader) (xml.TokenReader, error) {
-	tokens, err := drain(xmlstream.LimitReader(message, maxResultTokens))
-	if err != nil {
+	tokens, err := drain(message, maxWeight)
+	tooLarge := errors.Is(err, ErrTooLarge)
+	if err != nil && !tooLarge {
 		return nil, err
+	}
+	h := held{id: g.idOf(tokens), tokens: tokens}
+	for _, tok := range tokens {
+		h.weight += weigh(tok)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	id := g.idOf(tokens)
 	switch {
-	case g.open && id != "" && g.seen[id]:
+	case g.open && h.id != "" && g.seen[h.id]:
 		return nil, nil
+	case g.open && tooLarge:
+		return xmlstream.MultiReader(tokenReader(tokens), message), nil
 	case g.open:
 		return tokenReader(tokens), nil
-	case g.lost || len(g.held) >= g.size():
-		g.held, g.lost = nil, true
+	case g.lost || len(g.held) >= g.size() || g.weight+h.weight > maxWeight:
+		g.held, g.weight, g.lost = nil, 0, true
 		return nil, ErrGateFull
 	}
-	g.held = append(g.held, held{id, tokens})
+	g.held = append(g.held, h)
+	g.weight += h.weight
 	return nil, nil
 }
 
@@ -86,7 +97,7 @@ func (g *Gate) idOf(tokens []xml.Token) string {
 	for _, tok := range tokens {
 		switch t := tok.(type) {
 		case xml.StartElement:
-			if depth == 1 && claims(t, []jid.JID{g.By}) {
+			if by, err := idBy(t); depth == 1 && err == nil && by.Equal(g.By) {
 				return valueOf(t, "id")
 			}
 			depth++
@@ -132,7 +143,7 @@ func (g *Gate) Open(ctx context.Context, handle func(xml.TokenReader) error) err
 			g.mu.Unlock()
 			return ErrGateFull
 		case len(g.held) == 0:
-			g.open = true
+			g.open, g.held = true, nil
 			g.mu.Unlock()
 			return nil
 		}
@@ -148,7 +159,9 @@ func (g *Gate) Open(ctx context.Context, handle func(xml.TokenReader) error) err
 			}
 		}
 		g.mu.Lock()
-		if len(g.held) > 0 {
+		if len(g.held) > 0 { // It was not lost meanwhile.
+			g.weight -= next.weight
+			g.held[0] = held{} // Nor is it kept by the slice.
 			g.held = g.held[1:]
 		}
 		g.mu.Unlock()

@@ -72,6 +72,25 @@ func TestGate(t *testing.T) {
 		require.NoError(t, g.Open(t.Context(), handle))
 		assert.Equal(t, []string{"a"}, got)
 	})
+	t.Run("SI-08 MA-08 an archive without ids", func(t *testing.T) {
+		start()
+		g := new(mam.Gate) // By nobody.
+		g.See(mam.Result{ID: "a"})
+		arrive(t, g, live(juliet, "a"))
+		require.NoError(t, g.Open(t.Context(), handle))
+		assert.Equal(t, []string{"a"}, got)
+	})
+	t.Run("SI-08 what the sender calls an id does not hide the archive's", func(t *testing.T) {
+		g := start()
+		g.See(mam.Result{ID: "a"})
+		for _, by := range []string{`by="@@"`, "", `by="juliet@capulet.lit/chamber"`, `by="xjuliet@capulet.lit"`} {
+			arrive(t, g, parsed(`<message xmlns="jabber:client"><body>x</body><stanza-id xmlns="urn:xmpp:sid:0" %s id="x"/>`+
+				`<stanza-id xmlns="urn:xmpp:sid:0" by="juliet@capulet.lit" id="a"/></message>`, by))
+			arrive(t, g, parsed(`<message xmlns="jabber:client"><body>new</body><stanza-id xmlns="urn:xmpp:sid:0" %s id="a"/></message>`, by))
+			require.NoError(t, g.Open(t.Context(), handle))
+		}
+		assert.Equal(t, []string{"new", "new", "new", "new"}, got)
+	})
 	t.Run("those that arrive while the gate is opened follow", func(t *testing.T) {
 		g := start()
 		arrive(t, g, live(juliet, "a"))

@@ -61,6 +61,10 @@ type Handler struct {
 	// is returned to the client. If it is nil all preferences are taken.
 	Allow func(ctx context.Context, account jid.JID, p Preferences) (Preferences, error)
 
+	// GroupChat is set if messages of type groupchat go into the archives of
+	// accounts too, which is announced.
+	GroupChat bool
+
 	// PageSize and MaxPageSize are how many results a client gets that does not say
 	// how many it wants, and at most. If they are not positive they are
 	// DefaultPageSize and DefaultMaxPageSize.
@@ -128,6 +132,8 @@ func failed(err error) error {
 		return nil
 	case errors.Is(err, ErrNotFound):
 		return stanza.Error{Type: stanza.Cancel, Condition: stanza.ItemNotFound}
+	case errors.Is(err, ErrTooLarge):
+		return stanzaError(stanza.Modify, stanza.PolicyViolation, "more than the archive takes")
 	}
 	return failure{err}
 }
@@ -274,27 +280,6 @@ func (h *Handler) collect(ctx context.Context, archive jid.JID, q Query) ([]Item
 		slices.Reverse(items)
 	}
 	return items, page, nil
-}
-
-// metadata answers with the ends of the archive.
-func (h *Handler) metadata(ctx context.Context, iq stanza.IQ, t xmlstream.TokenReadEncoder) error {
-	first, last, err := h.Archive.Ends(ctx, h.archive(iq).Bare())
-	if err != nil {
-		return failed(err)
-	}
-	var ends []xml.TokenReader
-	for _, end := range []struct {
-		local string
-		item  Item
-	}{{"start", first}, {"end", last}} {
-		if end.item.ID == "" {
-			continue
-		}
-		ends = append(ends, xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: end.local}, Attr: []xml.Attr{
-			attr("id", end.item.ID), attr("timestamp", formatTime(end.item.Stamp)),
-		}}))
-	}
-	return reply(iq, t, xmlstream.Wrap(xmlstream.MultiReader(ends...), xml.StartElement{Name: xml.Name{Space: NS, Local: "metadata"}}))
 }
 
 // reply answers an IQ.

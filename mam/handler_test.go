@@ -5,10 +5,13 @@
 package mam_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"mellium.im/xmpp/jid"
 
 	"github.com/xmppext/xmppext/mam"
 )
@@ -26,7 +29,7 @@ func TestQuery(t *testing.T) {
 		err   string
 		all   bool // the page is complete
 	}{
-		{"MA-17 everything, without a form", "", "1 2 3 4 5 6 7 8 9 10", "", true},
+		{"MA-17 MA-26 D-25 everything, without a form, and as the first request", "", "1 2 3 4 5 6 7 8 9 10", "", true},
 		{"MA-13 first page", set("<max>3</max>"), "1 2 3", "", false},
 		{"RS-05 next page", set("<max>3</max><after>" + id(3) + "</after>"), "4 5 6", "", false},
 		{"RS-05 previous page", set("<max>3</max><before>" + id(3) + "</before>"), "1 2", "", true},
@@ -46,6 +49,10 @@ func TestQuery(t *testing.T) {
 		{"MA-21 after and before", form("after-id="+id(3), "before-id="+id(7)), "4 5 6", "", true},
 		{"MA-21 with a page", form("after-id="+id(3), "before-id="+id(7)) + set("<max>1</max><before/>"), "6", "", false},
 		{"MA-22 ids", form("ids=" + id(7) + "|" + id(2)), "2 7", "", true},
+		{"MA-22 D-25 ids, in pages", form("ids="+id(7)+"|"+id(2)+"|"+id(4)) + set("<max>2</max>"), "2 4", "", false},
+		{"MA-22 ids, with space around", form("ids= " + id(7) + "\n"), "7", "", true},
+		{"RS-12 a set of which nothing is known", set("<unknown/>"), "1 2 3 4 5 6 7 8 9 10", "", true},
+		{"RS-12 elements that are not known", "<unknown/><set xmlns='urn:example'><max>1</max></set>", "1 2 3 4 5 6 7 8 9 10", "", true},
 		{"AA-08 crossed", form("after-id="+id(7), "before-id="+id(3)), "", "", true},
 
 		{"MA-14 without a type", `<x xmlns="jabber:x:data" type="submit"><field var="with"><value>a@b</value></field></x>`, "", "bad-request", false},
@@ -56,7 +63,15 @@ func TestQuery(t *testing.T) {
 		{"AA-05 a field twice", form("with=a@b", "with=a@b"), "", "bad-request", false},
 		{"MA-27 unknown field", form("foo=1"), "", "feature-not-implemented", false},
 		{"AA-06 start", form("start=2020-13-40"), "", "bad-request", false},
+		{"AA-06 MA-20 a time without a zone", form("start=2010-07-10T23:10:25"), "", "bad-request", false},
+		{"AA-06 MA-20 a day", form("end=2010-07-10"), "", "bad-request", false},
+		{"AA-06 a year that does not exist", form("start=0000-01-01T00:00:00Z"), "", "bad-request", false},
+		{"AA-06 a year behind the last", form("end=9999-12-31T23:59:59-14:00"), "", "bad-request", false},
+		{"AA-20 with that is SQL", form("with=' OR '1'='1"), "", "bad-request", false},
+		{"AA-20 with that is a pattern", form("with=%@montague.lit"), "", "", true},
+		{"AA-20 an id that is SQL", form("ids=' OR 1=1 --"), "", "item-not-found", false},
 		{"AA-06 with", form("with=@@"), "", "bad-request", false},
+		{"AA-07 RS-01 max that is no number", set("<max>many</max>"), "", "bad-request", false},
 		{"AA-07 max below zero", set("<max>-1</max>"), "", "bad-request", false},
 		{"AA-07 max of a hundred digits", set("<max>1" + zeros(99) + "</max>"), "", "bad-request", false},
 		{"AA-07 max of 2^31", set("<max>2147483648</max>"), "1 2 3 4 5 6 7 8 9 10", "", true},
@@ -64,7 +79,7 @@ func TestQuery(t *testing.T) {
 		{"AA-08 after and before of the page", set("<after>" + id(1) + "</after><before>" + id(3) + "</before>"), "", "bad-request", false},
 		{"MA-23 unknown id behind", form("after-id=unknown"), "", "item-not-found", false},
 		{"MA-23 unknown id before", form("before-id=unknown"), "", "item-not-found", false},
-		{"MA-23 unknown id among others", form("ids=" + id(1) + "|unknown"), "", "item-not-found", false},
+		{"MA-23 AA-09 unknown id among others", form("ids=" + id(1) + "|unknown"), "", "item-not-found", false},
 		{"MA-23 unknown cursor", set("<after>unknown</after>"), "", "item-not-found", false},
 		{"AA-20 a cursor that is SQL", set("<before>' OR 1=1 --</before>"), "", "item-not-found", false},
 	} {
@@ -97,6 +112,70 @@ func TestQuery(t *testing.T) {
 		a = read(ask(t, h, query("<flip-page/>"+set("<max>3</max><after>"+id(3)+"</after>"))))
 		assert.Equal(t, []string{id(4), id(6)}, []string{a.First, a.Last}, "those of a flipped page are the same")
 	})
+	t.Run("MA-10 RS-08 RS-02 an archive with nothing in it", func(t *testing.T) {
+		out := ask(t, &mam.Handler{Archive: new(mam.Memory), Account: juliet}, query(""))
+		assert.Contains(t, out, `<fin xmlns="urn:xmpp:mam:2" complete="true"><set xmlns="http://jabber.org/protocol/rsm"><count>0</count></set></fin>`)
+	})
+	t.Run("MA-10 RS-02 a page with nothing on it", func(t *testing.T) {
+		out := ask(t, h, query(form("with=nobody@capulet.lit")))
+		assert.Contains(t, out, `<set xmlns="http://jabber.org/protocol/rsm">`)
+		assert.NotContains(t, out, "<first")
+		assert.NotContains(t, out, "<last")
+	})
+	t.Run("MA-10 RS-02 one item", func(t *testing.T) {
+		a := read(ask(t, h, query(set("<max>1</max>"))))
+		assert.Equal(t, []string{id(1), id(1)}, []string{a.First, a.Last})
+	})
+	t.Run("RS-04 the last page", func(t *testing.T) {
+		a := read(ask(t, h, query(set("<max>3</max><before/>"))))
+		assert.Equal(t, []string{"7", "10"}, []string{a.Index, a.Count})
+	})
+	t.Run("MA-13 MA-30 pages of which nothing is remembered", func(t *testing.T) {
+		var all []string
+		after := ""
+		for range 4 {
+			// Each is answered by another handler.
+			a := read(ask(t, &mam.Handler{Archive: archive, Account: juliet}, query(set("<max>3</max>"+after))))
+			all = append(all, a.Bodies...)
+			after = "<after>" + a.Last + "</after>"
+		}
+		assert.Equal(t, numbers(1, 10), all)
+	})
+	t.Run("MA-32 an archive that may answer in another way", func(t *testing.T) {
+		assert.NotContains(t, ask(t, h, query("")), "stable")
+		assert.Contains(t, ask(t, &mam.Handler{Archive: unstable{archive}, Account: juliet}, query("")), `<fin xmlns="urn:xmpp:mam:2" complete="true" stable="false">`)
+	})
+	t.Run("MA-05 MA-47 an account's archive has its bare address", func(t *testing.T) {
+		for to, want := range map[string]int{"juliet@capulet.lit": 10, "JULIET@capulet.LIT": 10, "juliet@capulet.lit/chamber": 0, "capulet.lit": 0} {
+			out := ask(t, h, `<iq xmlns="jabber:client" type="set" id="q" from="juliet@capulet.lit/chamber" to="`+to+`"><query xmlns="urn:xmpp:mam:2"/></iq>`)
+			assert.Len(t, read(out).IDs, want, to)
+		}
+	})
+	t.Run("AA-10 an id of another archive", func(t *testing.T) {
+		theirs := stock(t, archive, romeo.Bare(), 1)[0].ID
+		known, unknown := ask(t, h, query(form("ids="+theirs))), ask(t, h, query(form("ids="+strings.Repeat("x", len(theirs)))))
+		assert.Equal(t, "item-not-found", read(known).Err)
+		assert.Equal(t, unknown, known, "nothing tells them apart")
+	})
+	t.Run("MA-19 with oneself, who has written to herself", func(t *testing.T) {
+		notes := new(mam.Memory)
+		stock(t, notes, juliet, 5)
+		c, raw := content(t, `<message xmlns="jabber:client" type="chat" from="juliet@capulet.lit/chamber" to="juliet@capulet.lit"><body>note</body></message>`)
+		_, err := notes.Append(t.Context(), juliet, c.ForArchive(juliet, raw))
+		require.NoError(t, err)
+		stock(t, notes, juliet, 4)
+		assert.Equal(t, "note", bodies(read(ask(t, &mam.Handler{Archive: notes, Account: juliet}, query(form("with=juliet@capulet.lit"))))))
+	})
+	t.Run("MA-04 AA-15 what is left of a message, or cannot be read", func(t *testing.T) {
+		rest := new(mam.Memory)
+		for _, x := range []string{"", "text", "<message", "<iq/>", "<message/><message/>", `<message xmlns="jabber:client"/>`} {
+			_, err := rest.Append(t.Context(), juliet, mam.Message{With: romeo, Stamp: epoch, XML: []byte(x)})
+			require.NoError(t, err)
+		}
+		out := ask(t, &mam.Handler{Archive: rest, Account: juliet}, query(""))
+		assert.Len(t, read(out).IDs, 6, "each has its id")
+		assert.Equal(t, 5, strings.Count(out, `stamp="2010-07-10T23:08:25Z"></delay></forwarded>`), "and its time, without a message")
+	})
 	t.Run("RS-09 only the count", func(t *testing.T) {
 		a := read(ask(t, h, query(set("<max>0</max>"))))
 		assert.Equal(t, "10", a.Count)
@@ -108,6 +187,15 @@ func TestQuery(t *testing.T) {
 		assert.Equal(t, "1 2", bodies(read(ask(t, small, query("")))))
 		assert.Equal(t, "1 2 3 4", bodies(read(ask(t, small, query(set("<max>9</max>"))))))
 	})
+}
+
+// unstable is an archive of which nobody can be sure.
+type unstable struct{ mam.Archive }
+
+func (u unstable) Query(ctx context.Context, archive jid.JID, q mam.Query, yield func(mam.Item) error) (mam.Page, error) {
+	page, err := u.Archive.Query(ctx, archive, q, yield)
+	page.Unstable = true
+	return page, err
 }
 
 func zeros(n int) string {
@@ -136,7 +224,7 @@ func TestWire(t *testing.T) {
 	t.Run("MA-11 without a queryid", func(t *testing.T) {
 		assert.NotContains(t, ask(t, h, `<iq xmlns="jabber:client" type="set" id="q"><query xmlns="urn:xmpp:mam:2"/></iq>`), "queryid")
 	})
-	t.Run("MA-25 the form", func(t *testing.T) {
+	t.Run("MA-15 MA-25 the form", func(t *testing.T) {
 		want := `<iq xmlns="jabber:client" type="result" id="f"><query xmlns="urn:xmpp:mam:2"><x xmlns="jabber:x:data" type="form">` +
 			`<field var="FORM_TYPE" type="hidden"><value>urn:xmpp:mam:2</value></field>` +
 			`<field var="with" type="jid-single"></field><field var="start" type="text-single"></field><field var="end" type="text-single"></field>` +

@@ -36,6 +36,14 @@
 // client that is slow, or does not read at all, keeps nobody waiting but itself.
 // Nothing is remembered from one page to the next.
 //
+// What an archive can do is announced at its address: see [Handler.ForFeatures].
+//
+// # What a room does
+//
+// A room does the same with its own address, and [Content.ForRoom] and
+// [Content.InRoom]. It says who has sent a message with [SetPublisher], and its
+// Handler's Access tells who may enter.
+//
 // # What a client fetches
 //
 // A [Client] fetches page after page, and believes nobody but the archive that was
@@ -46,16 +54,32 @@
 //	place, err = client.CatchUp(ctx, session, jid.JID{}, mam.Query{}, place, "", store)
 //
 // A [Gate] holds live messages back meanwhile.
+// Supports asks what an archive announces, which is done before a query needs it,
+// Metadata for its ends, and Preferences for what is archived.
+//
+// Mellium reads a stanza of any size. What this package keeps of one is bounded; how
+// large it may be is for the connection to say.
 //
 // # Specifications
 //
 //   - XEP-0313 1.1.3 (Message Archive Management), with urn:xmpp:mam:2#extended
 //   - XEP-0059 1.0 (Result Set Management)
-//   - XEP-0359 0.7.0 (Unique and Stable Stanza IDs), the server's part
+//   - XEP-0359 0.7.0 (Unique and Stable Stanza IDs)
 //   - XEP-0441 0.2.0 (Message Archive Management Preferences)
 //
-// Left out so far: to ask what a server announces before extended fields are used,
-// and to fetch metadata and preferences as a client; to redact a message (an item
-// without XML is served as one without a message), and to skip offline messages that
-// a client has fetched, which is for the server that keeps them.
+// Left out, since a server may or may not do it:
+//
+//   - to redact a message that is stored (XEP-0313, section 3.2). An item without XML is
+//     served as one without a message, with its id, its time and its place.
+//   - fields of a query that XEP-0313 does not define, such as a search for text. A
+//     client does not ask for the form, which would only tell of those.
+//   - to answer queries by what somebody was allowed to see in a room at the time
+//     (section 6.1.2): Access decides by the present.
+//   - an ad-hoc command for preferences (XEP-0441, section 2.2).
+//   - archives of pubsub nodes, which are XEP-0442.
+//
+// Left to the server that delivers messages and keeps them for those who are away:
+// not to append what it rejects or blocks, to append what it delivers once, however
+// many resources get it, and to skip offline messages that a client has fetched
+// (section 6.1.1).
 package mam

@@ -5,13 +5,16 @@
 package mam
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 )
@@ -72,37 +75,54 @@ func (h *Handler) prefs(ctx context.Context, iq stanza.IQ, t xmlstream.TokenRead
 	return reply(iq, t, p.reader())
 }
 
+var prefsName = xml.Name{Space: NS, Local: "prefs"}
+
+// prefsXML is the prefs element.
+type prefsXML struct {
+	Default string   `xml:"default,attr"`
+	Always  []string `xml:"urn:xmpp:mam:2 always>jid"`
+	Never   []string `xml:"urn:xmpp:mam:2 never>jid"`
+}
+
 // parsePreferences reads a prefs element. A list that is missing is empty.
 func parsePreferences(d *xml.Decoder, start *xml.StartElement) (Preferences, error) {
-	element := struct {
-		Default string   `xml:"default,attr"`
-		Always  []string `xml:"urn:xmpp:mam:2 always>jid"`
-		Never   []string `xml:"urn:xmpp:mam:2 never>jid"`
-	}{}
+	var element prefsXML
 	if err := d.DecodeElement(&element, start); err != nil {
 		if errors.As(err, new(*xml.SyntaxError)) || errors.As(err, new(stanza.Error)) {
 			return Preferences{}, err
 		}
 		return Preferences{}, badRequest("the preferences cannot be read")
 	}
-	p := Preferences{Default: Default(element.Default)}
-	switch p.Default {
-	case Always, Never, Roster:
-	default:
-		return p, badRequest("the default is none of always, never and roster")
+	if len(element.Always) > maxListed || len(element.Never) > maxListed {
+		return Preferences{}, stanzaError(stanza.Modify, stanza.PolicyViolation, "the list is too long")
 	}
-	var err error
-	if p.Always, err = parseList(element.Always); err != nil {
+	return element.parse()
+}
+
+// parse reads preferences. The errors are stanza errors.
+func (x prefsXML) parse() (Preferences, error) {
+	p := Preferences{Default: Default(x.Default)}
+	if err := p.check(); err != nil {
 		return p, err
 	}
-	p.Never, err = parseList(element.Never)
+	var err error
+	if p.Always, err = parseList(x.Always); err != nil {
+		return p, err
+	}
+	p.Never, err = parseList(x.Never)
 	return p, err
 }
 
-func parseList(list []string) ([]jid.JID, error) {
-	if len(list) > maxListed {
-		return nil, stanzaError(stanza.Modify, stanza.PolicyViolation, "the list is too long")
+// check is a stanza error if the default is none.
+func (p Preferences) check() error {
+	switch p.Default {
+	case Always, Never, Roster:
+		return nil
 	}
+	return badRequest("the default is none of always, never and roster")
+}
+
+func parseList(list []string) ([]jid.JID, error) {
 	var parsed []jid.JID
 	for _, s := range list {
 		j, err := jid.Parse(strings.TrimSpace(s))
@@ -114,11 +134,48 @@ func parseList(list []string) ([]jid.JID, error) {
 	return parsed, nil
 }
 
+// Preferences returns what of the account's messages is archived.
+//
+// An archive without preferences commonly refuses, with a [stanza.Error].
+func (c *Client) Preferences(ctx context.Context, s *xmpp.Session) (Preferences, error) {
+	return askPreferences(ctx, s, stanza.GetIQ, xmlstream.Wrap(nil, xml.StartElement{Name: prefsName}))
+}
+
+// SetPreferences replaces the account's preferences, and returns what the server
+// has made of them. A Default that is empty is Always; another that there is not is a
+// [stanza.Error], as if the server had refused it.
+func (c *Client) SetPreferences(ctx context.Context, s *xmpp.Session, p Preferences) (Preferences, error) {
+	p = p.withDefault()
+	if err := p.check(); err != nil {
+		return Preferences{}, fmt.Errorf("mam: setting preferences: %w", err)
+	}
+	return askPreferences(ctx, s, stanza.SetIQ, p.reader())
+}
+
+func askPreferences(ctx context.Context, s *xmpp.Session, typ stanza.IQType, payload xml.TokenReader) (Preferences, error) {
+	var answer prefsXML
+	err := ask(ctx, s, question{
+		doing: "asking for preferences", answer: prefsName,
+		iq: stanza.IQ{Type: typ}, payload: payload,
+	}, &answer)
+	if err != nil {
+		return Preferences{}, err
+	}
+	p, err := answer.parse()
+	if err != nil {
+		return Preferences{}, explained{ErrBadAnswer, "preferences that cannot be read"}
+	}
+	return p, nil
+}
+
+func (p Preferences) withDefault() Preferences {
+	p.Default = cmp.Or(p.Default, Always)
+	return p
+}
+
 // reader returns the prefs element.
 func (p Preferences) reader() xml.TokenReader {
-	if p.Default == "" {
-		p.Default = Always
-	}
+	p = p.withDefault()
 	list := func(local string, jids []jid.JID) xml.TokenReader {
 		var inner []xml.TokenReader
 		for _, j := range jids {
@@ -128,6 +185,6 @@ func (p Preferences) reader() xml.TokenReader {
 	}
 	return xmlstream.Wrap(
 		xmlstream.MultiReader(list("always", p.Always), list("never", p.Never)),
-		xml.StartElement{Name: xml.Name{Space: NS, Local: "prefs"}, Attr: []xml.Attr{attr("default", string(p.Default))}},
+		xml.StartElement{Name: prefsName, Attr: []xml.Attr{attr("default", string(p.Default))}},
 	)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -156,7 +157,9 @@ func (r *request) field(f fieldXML) error {
 		if len(f.Values) > maxIDs {
 			return stanzaError(stanza.Modify, stanza.PolicyViolation, fmt.Sprintf("more than %d ids", maxIDs))
 		}
-		for _, id := range f.Values {
+		for i, id := range f.Values {
+			id = strings.TrimSpace(id)
+			f.Values[i] = id
 			if id == "" || len(id) > maxID {
 				return stanzaError(stanza.Cancel, stanza.ItemNotFound, "")
 			}
@@ -214,13 +217,19 @@ func unknownField() stanza.Error {
 	return stanzaError(stanza.Cancel, stanza.FeatureNotImplemented, "a field of the form is not known")
 }
 
-// parseTime reads a time (XEP-0082). Its years have four digits.
+// errYear means that a time is not of the years 1 to 9999, which archives can keep.
+var errYear = errors.New("mam: a year that does not exist")
+
+// parseTime reads a time (XEP-0082). Its years have four digits, in UTC too.
 func parseTime(s string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, s)
+	t, err := time.Parse(time.RFC3339, strings.TrimSpace(s))
 	if err != nil {
 		return time.Time{}, err
 	}
-	return t.UTC(), nil
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}, errYear
+	}
+	return t, nil
 }
 
 // set reads a result set element (XEP-0059).
@@ -230,7 +239,7 @@ func (r *request) set(s setXML) error {
 		if err != nil {
 			return badRequest("max is no number")
 		}
-		r.hasMax, r.max = true, int(n)
+		r.hasMax, r.max = true, int(min(n, math.MaxInt32))
 	}
 	c := &r.query.From
 	if s.After != nil && s.Before != nil {

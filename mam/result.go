@@ -17,8 +17,6 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-const nsMUCUser = "http://jabber.org/protocol/muc#user"
-
 // formatTime writes a time (XEP-0082).
 func formatTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.999999Z")
@@ -74,7 +72,7 @@ func original(item Item, view View) xml.TokenReader {
 	start := tokens[0].(xml.StartElement)
 	start.Attr = withoutAttr(start.Attr, "to")
 	inner := removing(tokenReader(tokens[1:len(tokens)-1]), func(start xml.StartElement) bool {
-		return start.Name == (xml.Name{Space: nsMUCUser, Local: "x"}) && !view.RealJIDs
+		return isPublisher(start) && !view.RealJIDs
 	})
 	return xmlstream.Wrap(inner, start)
 }

@@ -7,6 +7,7 @@ package mam
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 
 	"mellium.im/xmlstream"
@@ -21,6 +22,10 @@ const (
 	// maxMessage bounds a message in an archive, in bytes. Servers commonly take
 	// stanzas of up to a quarter of that.
 	maxMessage = 1 << 20
+
+	// maxMessageWeight is what such a message weighs at most: of <a/>, each of which
+	// is two tokens.
+	maxMessageWeight = maxMessage / 4 * (2*64 + 1)
 )
 
 // Content is what decides whether a message is archived, and how it counts.
@@ -45,8 +50,11 @@ type Content struct {
 // Read reads a message: what it contains, and its XML as an [Archive] takes it.
 // The reader must end with the message.
 func Read(r xml.TokenReader) (Content, []byte, error) {
-	tokens, err := drain(r)
-	if err != nil {
+	tokens, err := drain(r, maxMessageWeight)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return Content{}, nil, ErrTooLarge
+	case err != nil:
 		return Content{}, nil, fmt.Errorf("mam: reading a message: %w", err)
 	}
 	c, err := inspect(tokens)
@@ -68,10 +76,14 @@ func Read(r xml.TokenReader) (Content, []byte, error) {
 }
 
 // inspect looks at the children of a message. It leaves out declarations of
-// namespaces, which encoding/xml makes again.
+// namespaces, which encoding/xml makes again, and namespaces that are those of the
+// element around, which it would declare again.
 func inspect(tokens []xml.Token) (Content, error) {
-	var c Content
-	depth := 0
+	var (
+		c      Content
+		spaces []string // of the elements around
+		depth  = 0
+	)
 	for i, tok := range tokens {
 		if _, ok := tok.(xml.StartElement); !ok && depth == 0 {
 			return c, errNoMessage
@@ -93,8 +105,20 @@ func inspect(tokens []xml.Token) (Content, error) {
 				c.child(t)
 			}
 			depth++
+			spaces = append(spaces, t.Name.Space)
+			if n := len(spaces); n > 1 && spaces[n-1] == spaces[n-2] {
+				t.Name.Space = ""
+				tokens[i] = t
+			}
 		case xml.EndElement:
 			depth--
+			if n := len(spaces); n > 0 {
+				if n > 1 && spaces[n-1] == spaces[n-2] {
+					t.Name.Space = ""
+					tokens[i] = t
+				}
+				spaces = spaces[:n-1]
+			}
 		}
 	}
 	if len(tokens) == 0 || depth != 0 {

@@ -129,7 +129,7 @@ func TestPreferences(t *testing.T) {
 		{"PR-07 not in the roster", mam.Preferences{Default: mam.Roster}, nurse, false},
 		{"PR-06 always listed", mam.Preferences{Default: mam.Never, Always: list("romeo@montague.lit")}, romeo, true},
 		{"PR-06 never listed", mam.Preferences{Default: mam.Always, Never: list("romeo@montague.lit")}, romeo, false},
-		{"PR-06 in both lists", mam.Preferences{Default: mam.Always, Always: list("romeo@montague.lit"), Never: list("romeo@montague.lit")}, romeo, false},
+		{"PR-06 AA-17 in both lists", mam.Preferences{Default: mam.Always, Always: list("romeo@montague.lit"), Never: list("romeo@montague.lit")}, romeo, false},
 		{"PR-07 a resource that is listed", mam.Preferences{Default: mam.Never, Always: list("romeo@montague.lit/orchard")}, romeo, true},
 		{"PR-07 another resource", mam.Preferences{Default: mam.Never, Always: list("romeo@montague.lit/garden")}, romeo, false},
 	} {

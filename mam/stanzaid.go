@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"mellium.im/xmlstream"
@@ -26,31 +27,27 @@ const NSStanzaID = "urn:xmpp:sid:0"
 // Only children of the stanza itself are removed; what is in a forwarded message
 // was said by somebody else.
 func StripStanzaIDs(by ...jid.JID) xmlstream.Transformer {
-	return func(r xml.TokenReader) xml.TokenReader {
-		var (
-			begun bool
-			inner xml.TokenReader
-		)
-		return xmlstream.ReaderFunc(func() (xml.Token, error) {
-			if begun {
-				return inner.Token()
-			}
-			tok, err := r.Token()
-			if start, ok := tok.(xml.StartElement); ok {
-				begun = true
-				inner = xmlstream.MultiReader(
-					removing(xmlstream.Inner(r), func(s xml.StartElement) bool { return claims(s, by) }),
-					xmlstream.Token(start.End()), r)
-			}
-			return tok, err
-		})
-	}
+	return inside(func(inner xml.TokenReader) xml.TokenReader {
+		return removing(inner, func(s xml.StartElement) bool { return claims(s, by) })
+	})
 }
 
-// claims reports whether an element is a stanza-id by one of some addresses.
+// claims reports whether an element is a stanza-id by one of some addresses, or by
+// what is no address at all: nobody needs it, and who knows what a client makes of it.
 func claims(start xml.StartElement, by []jid.JID) bool {
+	j, err := idBy(start)
+	return errors.Is(err, errNoAddress) || err == nil && slices.ContainsFunc(by, j.Equal)
+}
+
+var (
+	errNoID      = errors.New("mam: no stanza-id")
+	errNoAddress = errors.New("mam: a stanza-id by what is no address")
+)
+
+// idBy returns by whom a stanza-id is.
+func idBy(start xml.StartElement) (jid.JID, error) {
 	if start.Name != (xml.Name{Space: NSStanzaID, Local: "stanza-id"}) {
-		return false
+		return jid.JID{}, errNoID
 	}
 	for _, a := range start.Attr {
 		if a.Name != (xml.Name{Local: "by"}) {
@@ -58,21 +55,43 @@ func claims(start xml.StartElement, by []jid.JID) bool {
 		}
 		j, err := jid.Parse(strings.TrimSpace(a.Value))
 		if err != nil {
-			return true // Nobody's, and who knows what a client makes of it.
+			return jid.JID{}, errNoAddress
 		}
-		for _, mine := range by {
-			if j.Equal(mine) {
-				return true
-			}
-		}
+		return j, nil
 	}
-	return false
+	return jid.JID{}, errNoID
 }
 
 // AddStanzaID returns a transformer that adds to the stanza that it reads the id
 // that an archive has given to it. Apply it to the copies of those only who may
 // read the archive.
 func AddStanzaID(by jid.JID, id string) xmlstream.Transformer {
+	return adding(xml.StartElement{
+		Name: xml.Name{Space: NSStanzaID, Local: "stanza-id"},
+		Attr: []xml.Attr{attr("by", by.String()), attr("id", id)},
+	})
+}
+
+// AddOriginID returns a transformer that adds to the stanza that it reads an id
+// that its sender has given to it, such as a UUID: a client knows its own messages
+// by it when they come back. Everybody sees it and nobody vouches for it, so it is
+// not how others refer to the message.
+func AddOriginID(id string) xmlstream.Transformer {
+	return adding(xml.StartElement{
+		Name: xml.Name{Space: NSStanzaID, Local: "origin-id"},
+		Attr: []xml.Attr{attr("id", id)},
+	})
+}
+
+// adding adds an empty element at the end of a stanza.
+func adding(element xml.StartElement) xmlstream.Transformer {
+	return inside(func(inner xml.TokenReader) xml.TokenReader {
+		return xmlstream.MultiReader(inner, xmlstream.Wrap(nil, element))
+	})
+}
+
+// inside transforms what is in a stanza.
+func inside(f xmlstream.Transformer) xmlstream.Transformer {
 	return func(r xml.TokenReader) xml.TokenReader {
 		var (
 			begun bool
@@ -85,21 +104,17 @@ func AddStanzaID(by jid.JID, id string) xmlstream.Transformer {
 			tok, err := r.Token()
 			if start, ok := tok.(xml.StartElement); ok {
 				begun = true
-				inner = xmlstream.MultiReader(
-					xmlstream.Inner(r),
-					xmlstream.Wrap(nil, xml.StartElement{
-						Name: xml.Name{Space: NSStanzaID, Local: "stanza-id"},
-						Attr: []xml.Attr{attr("by", by.String()), attr("id", id)},
-					}),
-					xmlstream.Token(start.End()), r)
+				inner = xmlstream.MultiReader(f(xmlstream.Inner(r)), xmlstream.Token(start.End()), r)
 			}
 			return tok, err
 		})
 	}
 }
 
-// drain reads r to its end.
-func drain(r xml.TokenReader) ([]xml.Token, error) {
+// drain reads r to its end. Behind tokens of some weight it is ErrTooLarge, beside
+// those.
+func drain(r xml.TokenReader, weight int) ([]xml.Token, error) {
+	r = limit(r, weight)
 	var tokens []xml.Token
 	for {
 		tok, err := r.Token()
@@ -110,7 +125,7 @@ func drain(r xml.TokenReader) ([]xml.Token, error) {
 		case errors.Is(err, io.EOF) || tok == nil && err == nil:
 			return tokens, nil
 		case err != nil:
-			return nil, err
+			return tokens, err
 		}
 	}
 }

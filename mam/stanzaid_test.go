@@ -72,6 +72,13 @@ func TestStripStanzaIDs(t *testing.T) {
 		want := message(forged("room@chat.example") + `<stanza-id xmlns="urn:xmpp:sid:0" by="ilse@müller.example" id="real"></stanza-id>`)
 		assert.Equal(t, want, transform(t, in, mam.StripStanzaIDs(account), mam.AddStanzaID(account, "real")))
 	})
+	t.Run("SI-06 a client's own id", func(t *testing.T) {
+		assert.Equal(t, message(`<body>1</body><origin-id xmlns="urn:xmpp:sid:0" id="o"></origin-id>`), transform(t, message("<body>1</body>"), mam.AddOriginID("o")))
+	})
+	t.Run("SI-03 and the archive's beside it", func(t *testing.T) {
+		assert.Equal(t, message(`<origin-id xmlns="urn:xmpp:sid:0" id="o"></origin-id>`+addedID),
+			transform(t, message(""), mam.AddOriginID("o"), mam.StripStanzaIDs(account), mam.AddStanzaID(account, "real")))
+	})
 	t.Run("an empty element", func(t *testing.T) {
 		assert.Equal(t, message(addedID), transform(t, "<message/>", mam.StripStanzaIDs(account), mam.AddStanzaID(account, "real")))
 	})

@@ -176,7 +176,7 @@ var keepingRules = []rule[mam.Archive]{
 		},
 	},
 	{
-		name: "MA-02 order of arrival",
+		name: "MA-02 AA-14 AA-19 order of arrival",
 		says: "The order of an archive is that in which its messages were appended, even if a clock was set back (AA-19) or they claim to be from the future (AA-14).",
 		check: func(ctx context.Context, t testing.TB, s mam.Archive) {
 			items := put(ctx, t, s, romeo, at(0), at(time.Hour), at(time.Minute), at(time.Minute), at(-24*time.Hour), at(100*365*24*time.Hour), at(time.Second))

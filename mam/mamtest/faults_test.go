@@ -144,12 +144,12 @@ func TestArchiveRules(t *testing.T) {
 			at := slices.IndexFunc(a.items, func(x mam.Item) bool { return x.ID == i.ID })
 			(*items)[n] = a.items[at]
 		}
-	}}, "MA-02 order of arrival", "RS-13 appended while paging", "D-24 any query")
+	}}, "MA-02 AA-14 AA-19 order of arrival", "RS-13 appended while paging", "D-24 any query")
 	add("ends by time", naive{ends: func(a *archive) (mam.Item, mam.Item) {
 		items := byStamp(a.items)
 		items[0].XML, items[len(items)-1].XML = nil, nil
 		return items[0], items[len(items)-1]
-	}}, "MA-02 order of arrival", "MA-35 ends")
+	}}, "MA-02 AA-14 AA-19 order of arrival", "MA-35 ends")
 	add("ends with XML", naive{ends: func(a *archive) (mam.Item, mam.Item) { return a.items[0], a.items[len(a.items)-1] }}, "MA-35 ends")
 	add("with by prefix", naive{answer: filtered(func(with, j jid.JID) bool {
 		return with.Equal(j) || with.Resourcepart() == "" && strings.HasPrefix(j.String(), with.String())
