@@ -68,6 +68,34 @@ type ClientLogin struct {
 	// Times is how often to log in, one after the other; zero is once. A client
 	// that supports FAST uses the last token that it was given.
 	Times int
+
+	// Queries are what the client asks its own archive once it has logged in.
+	// All clients but go-xmpp can.
+	Queries []ArchiveQuery
+}
+
+// ArchiveQuery asks an archive for messages (XEP-0313).
+type ArchiveQuery struct {
+	// With is the JID of the other party, or empty.
+	With string `json:"with"`
+
+	// Max is how many messages a page has.
+	Max int `json:"max"`
+
+	// Last asks for the last page, instead of the first.
+	Last bool `json:"last"`
+
+	// Flip asks for a page whose messages come in reverse order.
+	Flip bool `json:"flip"`
+
+	// All asks for all pages from the first on, instead of one.
+	All bool `json:"all"`
+}
+
+// ArchiveMessage is a message that an archive has returned.
+type ArchiveMessage struct {
+	ID   string `json:"id"` // that of the archive
+	Body string `json:"body"`
 }
 
 // LoginResult is what came of one login.
@@ -89,8 +117,11 @@ type LoginResult struct {
 	// login failed otherwise.
 	Condition string `json:"condition"`
 
+	// Archive has the messages for each query, in the order in which they came.
+	Archive [][]ArchiveMessage `json:"archive"`
+
 	// Error is empty if the client logged in and had an answer from its server
-	// afterwards.
+	// afterwards, and to all queries.
 	Error string `json:"error"`
 }
 

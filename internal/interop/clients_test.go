@@ -193,15 +193,19 @@ func TestClientWithBrokenLauncher(t *testing.T) {
 		t.Skip("no shell scripts here")
 	}
 	const ok, failed = `echo '{"jid":"a@b/c","mechanism":"PLAIN"}'; `, `echo '{"error":"no"}'; `
-	for _, tc := range []struct{ name, script, want string }{
-		{"missing", "", "no such file"},
-		{"says nothing", "exit 0", "0 of 2 results and exit status 0"},
-		{"says too little", ok, "1 of 2 results and exit status 0"},
-		{"says too much", ok + ok + ok, "3 of 2 results and exit status 0"},
-		{"hides a failure", ok + failed, "2 of 2 results and exit status 0"},
-		{"hides a success", ok + ok + "exit 1", "2 of 2 results and exit status 1"},
-		{"crashes", ok + failed + "exit 2", "2 of 2 results and exit status 2"},
-		{"says nonsense", "echo nonsense", "invalid character"},
+	for _, tc := range []struct {
+		name, script, want string
+		queries            []interop.ArchiveQuery
+	}{
+		{name: "missing", want: "no such file"},
+		{name: "says nothing", script: "exit 0", want: "0 of 2 results and exit status 0"},
+		{name: "says too little", script: ok, want: "1 of 2 results and exit status 0"},
+		{name: "says too much", script: ok + ok + ok, want: "3 of 2 results and exit status 0"},
+		{name: "hides a failure", script: ok + failed, want: "2 of 2 results and exit status 0"},
+		{name: "hides a success", script: ok + ok + "exit 1", want: "2 of 2 results and exit status 1"},
+		{name: "crashes", script: ok + failed + "exit 2", want: "2 of 2 results and exit status 2"},
+		{name: "says nonsense", script: "echo nonsense", want: "invalid character"},
+		{name: "asks nothing", script: ok + ok, want: "0 of 1 queries were answered", queries: make([]interop.ArchiveQuery, 1)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			launcher := filepath.Join(t.TempDir(), "launcher")
@@ -210,7 +214,7 @@ func TestClientWithBrokenLauncher(t *testing.T) {
 			}
 			t.Setenv("XMPPEXT_GOXMPP", launcher)
 			fake := &fakeT{TB: t}
-			fake.run(func() { interop.GoXMPP(fake).Login(fake, interop.ClientLogin{Times: 2}) })
+			fake.run(func() { interop.GoXMPP(fake).Login(fake, interop.ClientLogin{Times: 2, Queries: tc.queries}) })
 			assert.Contains(t, fake.fatal, tc.want)
 			assert.Contains(t, fake.fatal, "XMPPEXT_GOXMPP="+launcher)
 			assert.Empty(t, fake.skipped)

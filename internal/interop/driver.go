@@ -29,14 +29,15 @@ var drivers embed.FS
 
 // driverInput is what a driver is told. The fields are those of [ClientLogin].
 type driverInput struct {
-	JID         string `json:"jid"`
-	Password    string `json:"password"`
-	Addr        string `json:"addr"`
-	DirectTLS   bool   `json:"directTLS"`
-	CA          string `json:"ca"` // name of a PEM file
-	Mechanism   string `json:"mechanism"`
-	UserAgentID string `json:"userAgentID"`
-	Times       int    `json:"times"`
+	JID         string         `json:"jid"`
+	Password    string         `json:"password"`
+	Addr        string         `json:"addr"`
+	DirectTLS   bool           `json:"directTLS"`
+	CA          string         `json:"ca"` // name of a PEM file
+	Mechanism   string         `json:"mechanism"`
+	UserAgentID string         `json:"userAgentID"`
+	Times       int            `json:"times"`
+	Queries     []ArchiveQuery `json:"queries"`
 }
 
 // driverLogin returns a function that runs launcher, which the variable env has
@@ -51,6 +52,7 @@ func driverLogin(env, launcher, driver string) loginFunc {
 		input := driverInput{
 			JID: l.JID, Password: l.Password, Addr: l.Addr, DirectTLS: l.DirectTLS,
 			CA: filepath.Join(dir, "ca.pem"), Mechanism: l.Mechanism, UserAgentID: l.UserAgentID, Times: l.Times,
+			Queries: l.Queries,
 		}
 		if err := os.WriteFile(input.CA, l.RootsPEM, 0o600); err != nil {
 			return nil, "", err
@@ -104,6 +106,11 @@ func runDriver(ctx context.Context, cmd *exec.Cmd, input driverInput) (results [
 	case status == 1 && 0 < n && n <= input.Times && results[n-1].Error != "":
 	default:
 		return nil, trace, fmt.Errorf("%d of %d results and %v", n, input.Times, cmd.ProcessState)
+	}
+	for _, r := range results {
+		if r.Error == "" && len(r.Archive) != len(input.Queries) {
+			return nil, trace, fmt.Errorf("%d of %d queries were answered", len(r.Archive), len(input.Queries))
+		}
 	}
 	return results, trace, nil
 }

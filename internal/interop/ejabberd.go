@@ -28,7 +28,7 @@ var ejabberdSoftware = software{
 // Over TLS it offers PLAIN and SCRAM with SHA-1, SHA-256 and SHA-512, all of
 // SCRAM also with channel binding. To a client that says who it is in its stream
 // header it offers the same with SASL2 and Bind 2, and the module auth_fast adds
-// FAST. Nothing limits rates.
+// FAST. Nothing limits rates. What it stores can be in SQLite.
 //
 // It skips the test if XMPPEXT_EJABBERD is not set, and fails it if the server
 // does not start.

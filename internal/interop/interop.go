@@ -23,8 +23,8 @@
 //	export XMPPEXT_PROSODY=$(bash .ci/peers prosody)
 //	export XMPPEXT_EJABBERD=$(bash .ci/peers ejabberd)
 //
-// Clients are the other way round: they log in at our servers. They are run by
-// drivers in the folder clients:
+// Clients are the other way round: they log in at our servers, and read archives
+// there. They are run by drivers in the folder clients:
 //
 //	export XMPPEXT_XMPPJS=$(bash .ci/clients xmppjs)
 //	export XMPPEXT_SLIXMPP=$(bash .ci/clients slixmpp)

@@ -22,6 +22,7 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 )
 
@@ -102,12 +103,21 @@ func (l *melliumLogin) do(ctx context.Context) error {
 	}
 	l.result.JID = session.LocalAddr().String()
 
+	archive := &melliumArchive{session: session}
 	served := make(chan error, 1)
-	go func() { served <- session.Serve(nil) }()
+	go func() { served <- session.Serve(mux.New(stanza.NSClient, archive.handle())) }()
 	ping := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Space: "urn:xmpp:ping", Local: "ping"}})
 	err = session.UnmarshalIQ(ctx, stanza.IQ{Type: stanza.GetIQ, To: l.account.Domain()}.Wrap(ping), nil)
 	if errors.As(err, new(stanza.Error)) {
 		err = nil // that is an answer too
+	}
+	for _, q := range l.Queries {
+		if err != nil {
+			break
+		}
+		var messages []ArchiveMessage
+		messages, err = archive.ask(ctx, q)
+		l.result.Archive = append(l.result.Archive, messages)
 	}
 	return errors.Join(err, session.Close(), <-served)
 }

@@ -26,7 +26,7 @@ var prosodySoftware = software{
 // test.
 //
 // Over TLS it offers PLAIN and SCRAM with SHA-1 and SHA-256, both also with
-// channel binding. Nothing limits rates.
+// channel binding. Nothing limits rates. What it stores can be in SQLite.
 //
 // It skips the test if XMPPEXT_PROSODY is not set, and fails it if the server
 // does not start.

@@ -14,8 +14,26 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from slixmpp import ClientXMPP
+from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError
+
+
+async def ask(xmpp, query):
+    mam = xmpp.plugin["xep_0313"]
+    what = {
+        "with_jid": JID(query["with"]) if query["with"] else None,
+        "reverse": query["last"],
+        "rsm": {"max": query["max"]},
+    }
+    if query["all"]:
+        results = [result async for result in mam.iterate(**what)]
+    else:
+        pages = mam.retrieve(iterator=True, **what)
+        if query["flip"]:  # it knows the name only for reading
+            pages.query["mam"].xml.append(ElementTree.Element("{urn:xmpp:mam:2}flip-page"))
+        results = (await pages.next())["mam_fin"]["results"]
+    results = [result["mam_result"] for result in results]
+    return [{"id": result["id"], "body": result["forwarded"]["stanza"]["body"]} for result in results]
 
 
 async def login(want):
@@ -32,6 +50,7 @@ async def login(want):
     xmpp.enable_direct_tls = want.get("directTLS", False)
     xmpp.enable_starttls = not xmpp.enable_direct_tls
     xmpp.ca_certs = Path(want["ca"])
+    xmpp.register_plugin("xep_0313")
 
     def mechanism():
         chosen = xmpp.plugin["feature_mechanisms"].mech
@@ -60,6 +79,8 @@ async def login(want):
             await ping.send(timeout=10)
         except IqError:
             pass  # that is an answer too
+        for query in want.get("queries") or []:
+            result.setdefault("archive", []).append(await ask(xmpp, query))
     except Exception as err:
         result["error"] = "%s: %s" % (type(err).__name__, err)
     result["mechanism"] = mechanism()

@@ -15,12 +15,43 @@ const { client, jid, xml } = await import(pathToFileURL(entry));
 
 const NS_SASL2 = "urn:xmpp:sasl:2";
 const NS_FAST = "urn:xmpp:fast:0";
+const NS_MAM = "urn:xmpp:mam:2";
+const NS_RSM = "http://jabber.org/protocol/rsm";
 
 const want = JSON.parse(readFileSync(0, "utf8"));
 const account = jid(want.jid);
 const id = want.userAgentID || randomUUID();
 const seconds = 1000;
 let token;
+
+// It has no archives of its own, but all that is needed for them.
+async function ask(xmpp, query) {
+  const queryid = randomUUID();
+  const messages = [];
+  const collect = (stanza) => {
+    const result = stanza.getChild("result", NS_MAM);
+    if (result?.attrs.queryid !== queryid) return;
+    const message = result.getChild("forwarded", "urn:xmpp:forward:0").getChild("message", "jabber:client");
+    messages.push({ id: result.attrs.id, body: message.getChildText("body") });
+  };
+  const field = (name, value) => xml("field", { var: name }, xml("value", {}, value));
+  const page = async (...paging) => {
+    const iq = await xmpp.iqCaller.request(xml("iq", { type: "set" },
+      xml("query", { xmlns: NS_MAM, queryid },
+        xml("x", { xmlns: "jabber:x:data", type: "submit" },
+          field("FORM_TYPE", NS_MAM), query.with && field("with", query.with)),
+        xml("set", NS_RSM, xml("max", {}, query.max), ...paging),
+        query.flip && xml("flip-page"))), 10 * seconds);
+    return iq.getChild("fin", NS_MAM);
+  };
+  xmpp.on("stanza", collect);
+  let fin = await page(query.last && xml("before"));
+  while (query.all && fin.attrs.complete !== "true") {
+    fin = await page(xml("after", {}, fin.getChild("set", NS_RSM).getChildText("last")));
+  }
+  xmpp.off("stanza", collect);
+  return messages;
+}
 
 async function login() {
   const result = { jid: "", mechanism: "", sasl2: false, fast: false, condition: "", error: "" };
@@ -77,6 +108,7 @@ async function login() {
     await xmpp.iqCaller.request(ping, 10 * seconds).catch((err) => {
       if (err.name !== "StanzaError") throw err; // that is an answer too
     });
+    for (const query of want.queries ?? []) (result.archive ??= []).push(await ask(xmpp, query));
   } catch (err) {
     if (err.name === "SASLError") result.condition = err.condition;
     result.error = `${err.name}: ${err.message}`;
