@@ -7,6 +7,7 @@ package mamtest
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,20 +26,21 @@ const pageSize = 50
 // Pages should take as long in a large archive as in a small one.
 func Benchmark(b *testing.B, newArchive func(t testing.TB) mam.Archive, sizes ...int) {
 	b.Run("Append", func(b *testing.B) {
-		s, m := newArchive(b), letter(0)
+		s := newArchive(b)
 		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := s.Append(b.Context(), romeo, m); err != nil {
+		for n := 0; b.Loop(); n++ {
+			if _, err := s.Append(b.Context(), romeo, letter(n)); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("AppendParallel", func(b *testing.B) {
-		s, m := newArchive(b), letter(0)
+		s := newArchive(b)
+		var n atomic.Int64
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if _, err := s.Append(b.Context(), romeo, m); err != nil {
+				if _, err := s.Append(b.Context(), romeo, letter(int(n.Add(1)))); err != nil {
 					b.Error(err)
 					return
 				}
@@ -50,10 +52,9 @@ func Benchmark(b *testing.B, newArchive func(t testing.TB) mam.Archive, sizes ..
 		if !ok {
 			b.Skip("The store cannot do this, and need not.")
 		}
-		batch := batchOf(0, 100)
 		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := s.AppendAll(b.Context(), batch); err != nil {
+		for n := 0; b.Loop(); n += 100 {
+			if _, err := s.AppendAll(b.Context(), batchOf(n, 100)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -129,14 +130,17 @@ var contacts = func() []jid.JID {
 	return all
 }()
 
-// letter returns the nth message, of a usual size.
+// letter returns the nth message, of a usual size. Each has a time and a stanza id of
+// its own.
 func letter(n int) mam.Message {
 	m := incoming(contacts[n%len(contacts)])
 	m.Stamp = noon.Add(time.Duration(n) * time.Minute)
 	m.StanzaID = "4d6ac9f2-7b0e-4f0c-8a2e-" + strconv.Itoa(n)
-	m.XML = []byte("<message xmlns='jabber:client' type='chat'><body>" + strings.Repeat("Hark! ", 60) + "</body></message>")
+	m.XML = hark
 	return m
 }
+
+var hark = []byte("<message xmlns='jabber:client' type='chat'><body>" + strings.Repeat("Hark! ", 60) + "</body></message>")
 
 func batchOf(first, n int) []mam.Entry {
 	batch := make([]mam.Entry, n)
