@@ -11,6 +11,10 @@
 //     (XEP-0305 §4, version 0.3, Deferred).
 //   - [github.com/xmppext/xmppext/auth]: SASL in both profiles, with stored keys,
 //     channel binding and tokens (RFC 6120 §6, XEP-0388, XEP-0440, XEP-0484).
+//   - [github.com/xmppext/xmppext/bind2]: a resource, carbons and the state of the
+//     archive at one instant (XEP-0386), and with bind2/hub the server behind it.
+//   - [github.com/xmppext/xmppext/carbons]: copies of messages for all resources of an
+//     account (XEP-0280).
 //   - [github.com/xmppext/xmppext/mam]: archives of messages, and what serves them
 //     (XEP-0313, XEP-0059, XEP-0359, XEP-0441).
 package xmppext

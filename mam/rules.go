@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
@@ -97,6 +98,11 @@ func inspect(tokens []xml.Token) (Content, error) {
 				if t.Name.Local != "message" || i > 0 {
 					return c, errNoMessage
 				}
+				// They are none of a stanza's, but stanza.NewMessage takes them for it.
+				t.Attr = slices.DeleteFunc(t.Attr, func(a xml.Attr) bool {
+					return a.Name.Space == stanza.NSClient || a.Name.Space == stanza.NSServer
+				})
+				tokens[i] = t
 				var err error
 				if c.Message, err = stanza.NewMessage(t); err != nil {
 					return c, fmt.Errorf("mam: %w", err)

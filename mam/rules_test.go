@@ -96,6 +96,13 @@ func TestForArchive(t *testing.T) {
 	})
 }
 
+func TestReadAttributes(t *testing.T) {
+	c, raw := content(t, `<message xmlns="jabber:client" xmlns:c="jabber:client" xmlns:s="jabber:server" from="romeo@montague.lit" to="juliet@capulet.lit" c:from="nurse@capulet.lit" s:to="nurse@capulet.lit"><body>hi</body></message>`)
+	assert.Equal(t, "romeo@montague.lit", c.Message.From.String(), "attributes with a prefix are no addresses")
+	assert.Equal(t, "juliet@capulet.lit", c.Message.To.String())
+	assert.Equal(t, `<message xmlns="jabber:client" from="romeo@montague.lit" to="juliet@capulet.lit"><body>hi</body></message>`, string(raw))
+}
+
 func TestReadRefuses(t *testing.T) {
 	for _, message := range []string{
 		"", "text", `<iq xmlns="jabber:client"/>`, `<message xmlns="jabber:client" from="@@"/>`,
