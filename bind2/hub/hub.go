@@ -52,7 +52,7 @@
 //
 //   - XEP-0386 0.1 and 0.3 (urn:xmpp:bind2:0) and 1.1 (urn:xmpp:bind:0): what a bind does
 //   - RFC 6121, section 8.5: where messages go; section 4.7.2.3: priorities
-//   - XEP-0280 1.0 (Message Carbons)
+//   - XEP-0280 1.0.1 (Message Carbons), with urn:xmpp:carbons:rules:0
 //   - XEP-0160 1.0.1 (Offline Messages), but for what the archive holds
 //
 // Left out: to route IQs between clients, which mellium's handlers cannot pass on

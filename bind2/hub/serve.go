@@ -47,8 +47,9 @@ const (
 //
 // It takes the client's messages (see Send), its presences as far as they say where
 // messages go, and what it says about carbons and its activity; options register
-// handlers for all else, presences included. What is in the queue is written while
-// the session is served.
+// handlers for all else, presences included. Carbons and their rules are announced if
+// one of them is disco.Handle. What is in the queue is written while the session is
+// served.
 //
 // Serve ends when ctx ends, or the resource goes: a client that was replaced or does
 // not read, or takes minutes to read what was written, is told so. The resource is still
@@ -61,7 +62,7 @@ func (r *Resource) Serve(ctx context.Context, s *xmpp.Session, options ...mux.Op
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	copies := &carbons.Handler{Resource: own, Switch: func(ctx context.Context, _ jid.JID, on bool) error {
+	copies := &carbons.Handler{Resource: own, Rules: true, Switch: func(ctx context.Context, _ jid.JID, on bool) error {
 		return r.SetCarbons(ctx, on)
 	}}
 	handler := &handler{ctx: ctx, r: r, next: mux.New(stanza.NSClient, append(options, carbons.Handle(copies))...)}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp/disco"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/ping"
 	"mellium.im/xmpp/stanza"
@@ -58,6 +59,14 @@ func TestServe(t *testing.T) {
 		assert.Empty(t, a.heard())
 		a.hangUp()
 		b.hangUp()
+	})
+	inBubble(t, "CA-01: carbons and their rules are announced", func(t *testing.T) {
+		l := dial(t, stocked(), call{resource: "a", options: []mux.Option{disco.Handle()}})
+		l.say(`<iq type="get" id="d1"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>`)
+		got := l.heard()
+		assert.Contains(t, got, `var="urn:xmpp:carbons:2"`)
+		assert.Contains(t, got, `var="urn:xmpp:carbons:rules:0"`)
+		l.hangUp()
 	})
 	inBubble(t, "presences say where messages go", func(t *testing.T) {
 		h := stocked()
