@@ -284,7 +284,7 @@ func (s *Server) offer(session *xmpp.Session) *offer {
 			x.names = append(x.names, name)
 		}
 	}
-	if f := s.FAST; f != nil && f.Store != nil && !x.s2s {
+	if f := s.FAST; f != nil && f.Store != nil && !x.s2s && s.Profiles.has(sasl2) {
 		x.tokens = htPossible(f.mechanisms(), x.bound)
 	}
 	return x
