@@ -218,9 +218,14 @@ func (h *Handler) query(ctx context.Context, iq stanza.IQ, t xmlstream.TokenRead
 	if err != nil {
 		return failed(err)
 	}
+	frame := newFrame(iq, r.id, view)
+	var tokens []xml.Token
 	for _, item := range items {
-		if _, err := xmlstream.Copy(t, result(iq, r.id, item, view)); err != nil {
-			return err
+		tokens = frame.of(item, tokens)
+		for _, tok := range tokens {
+			if err := t.EncodeToken(tok); err != nil {
+				return err
+			}
 		}
 	}
 	if r.query.Flip {

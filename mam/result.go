@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,74 +31,90 @@ func text(local, value string, attrs ...xml.Attr) xml.TokenReader {
 	return xmlstream.Wrap(xmlstream.Token(xml.CharData(value)), xml.StartElement{Name: xml.Name{Local: local}, Attr: attrs})
 }
 
-// result returns the message that carries an item.
-func result(iq stanza.IQ, queryID string, item Item, view View) xml.TokenReader {
-	attrs := []xml.Attr{attr("id", item.ID)}
-	if queryID != "" {
-		attrs = append(attrs, attr("queryid", queryID))
-	}
-	delay := xmlstream.Wrap(nil, xml.StartElement{
-		Name: xml.Name{Space: nsDelay, Local: "delay"}, Attr: []xml.Attr{attr("stamp", formatTime(item.Stamp))},
-	})
-	message := xml.StartElement{Name: xml.Name{Space: iq.XMLName.Space, Local: "message"}}
-	if !iq.To.Equal(jid.JID{}) {
-		message.Attr = append(message.Attr, attr("from", iq.To.String()))
-	}
-	if !iq.From.Equal(jid.JID{}) {
-		message.Attr = append(message.Attr, attr("to", iq.From.String()))
-	}
-	return xmlstream.Wrap(
-		xmlstream.Wrap(
-			xmlstream.Wrap(
-				xmlstream.MultiReader(delay, original(item, view)),
-				xml.StartElement{Name: xml.Name{Space: nsFwd, Local: "forwarded"}},
-			),
-			xml.StartElement{Name: xml.Name{Space: NS, Local: "result"}, Attr: attrs},
-		),
-		message,
-	)
+// A frame is what is around all items of a page. Its attributes are not changed.
+type frame struct {
+	message, result xml.StartElement
+	view            View
 }
 
-// original returns the message of an item as a view shows it, or nothing if there
+func newFrame(iq stanza.IQ, queryID string, view View) frame {
+	f := frame{
+		message: xml.StartElement{Name: xml.Name{Space: iq.XMLName.Space, Local: "message"}},
+		result:  xml.StartElement{Name: xml.Name{Space: NS, Local: "result"}},
+		view:    view,
+	}
+	if !iq.To.Equal(jid.JID{}) {
+		f.message.Attr = append(f.message.Attr, attr("from", iq.To.String()))
+	}
+	if !iq.From.Equal(jid.JID{}) {
+		f.message.Attr = append(f.message.Attr, attr("to", iq.From.String()))
+	}
+	f.result.Attr = []xml.Attr{attr("id", "")}
+	if queryID != "" {
+		f.result.Attr = append(f.result.Attr, attr("queryid", queryID))
+	}
+	return f
+}
+
+var forwardedName = xml.Name{Space: nsFwd, Local: "forwarded"}
+
+// of returns the message that carries an item. It replaces tokens, which it may
+// use.
+func (f frame) of(item Item, tokens []xml.Token) []xml.Token {
+	message, result := f.message, f.result
+	message.Attr, result.Attr = slices.Clone(message.Attr), slices.Clone(result.Attr)
+	result.Attr[0].Value = item.ID
+	delay := xml.StartElement{Name: xml.Name{Space: nsDelay, Local: "delay"}, Attr: []xml.Attr{attr("stamp", formatTime(item.Stamp))}}
+	tokens = append(tokens[:0], message, result, xml.StartElement{Name: forwardedName}, delay, delay.End())
+	tokens = f.original(item, tokens)
+	return append(tokens, xml.EndElement{Name: forwardedName}, result.End(), message.End())
+}
+
+// original appends the message of an item as the view shows it, or nothing if there
 // is none that can be read.
-func original(item Item, view View) xml.TokenReader {
-	tokens, err := tokensOf(item.XML)
+func (f frame) original(item Item, tokens []xml.Token) []xml.Token {
+	begin := len(tokens)
+	all, err := tokensOf(tokens, item.XML)
 	if err != nil {
-		return xmlstream.MultiReader()
+		return tokens
 	}
-	r := tokenReader(tokens)
-	if !view.Room {
-		return r
+	if !f.view.Room {
+		return all
 	}
-	start := tokens[0].(xml.StartElement)
+	start := all[begin].(xml.StartElement)
 	start.Attr = withoutAttr(start.Attr, "to")
-	inner := removing(tokenReader(tokens[1:len(tokens)-1]), func(start xml.StartElement) bool {
-		return isPublisher(start) && !view.RealJIDs
+	inner := removing(tokenReader(all[begin+1:len(all)-1]), func(start xml.StartElement) bool {
+		return isPublisher(start) && !f.view.RealJIDs
 	})
-	return xmlstream.Wrap(inner, start)
+	kept := append(all[:begin], start) // It never overtakes inner.
+	for tok, err := inner.Token(); tok != nil && err == nil; tok, err = inner.Token() {
+		kept = append(kept, tok)
+	}
+	return append(kept, start.End())
 }
 
 // errNoMessage means that stored XML is not one message.
 var errNoMessage = errors.New("mam: not a message element")
 
-// tokensOf returns the tokens of one complete message element.
-func tokensOf(message []byte) ([]xml.Token, error) {
+// tokensOf appends to tokens those of one complete message element. They may share
+// its memory.
+func tokensOf(tokens []xml.Token, message []byte) ([]xml.Token, error) {
+	if tokens, ok := plainTokens(tokens, message); ok {
+		return tokens, nil
+	}
 	d := xml.NewDecoder(bytes.NewReader(message))
-	var (
-		tokens []xml.Token
-		depth  int
-	)
+	begin, depth := len(tokens), 0
 	for {
 		tok, err := d.Token()
 		switch {
-		case errors.Is(err, io.EOF) && depth == 0 && len(tokens) > 0:
+		case errors.Is(err, io.EOF) && depth == 0 && len(tokens) > begin:
 			return tokens, nil
 		case err != nil:
 			return nil, errNoMessage
 		}
 		switch t := tok.(type) {
 		case xml.StartElement:
-			if depth == 0 && (len(tokens) > 0 || t.Name.Local != "message") {
+			if depth == 0 && (len(tokens) > begin || t.Name.Local != "message") {
 				return nil, errNoMessage
 			}
 			depth++
