@@ -142,7 +142,7 @@ func (h *Hub) replay(ctx context.Context, a *account, item mam.Item) error {
 	if to.Resourcepart() != "" && a.find(to) == nil {
 		w = a.withCopies(way{}, m, sender) // It was for a resource that is elsewhere.
 	}
-	w.keep = false // Who has appended it has seen to that.
+	w.keep, w.kept = false, true // Who has appended it sees to that.
 	return h.hand(ctx, a, m, w, item)
 }
 

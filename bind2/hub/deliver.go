@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -90,8 +91,15 @@ func (h *Hub) hand(ctx context.Context, a *account, m message, way way, item mam
 			return err // Nobody has got it.
 		}
 	}
+	if item.ID != "" {
+		for _, r := range a.resources {
+			if r.cut && !slices.Contains(way.to, r) && !slices.Contains(way.copies, r) {
+				r.miss(item.Position)
+			}
+		}
+	}
 	var held *share
-	if !way.keep && m.keepable() {
+	if !way.keep && !way.kept && m.keepable() {
 		held = &share{message: kept}
 	}
 	delivered := 0
@@ -166,7 +174,7 @@ func (h *Hub) flush(ctx context.Context, a *account, r *Resource) {
 		return
 	}
 	for _, o := range messages {
-		if r.cut && r.knows(o) {
+		if r.cut && r.knows(o.Position) {
 			continue
 		}
 		b := message{xml: o.XML}.with(a.jid, o.ID, o.Stamp)

@@ -47,10 +47,6 @@ type OfflineMessage struct {
 	// Stamp is when it was received.
 	Stamp time.Time
 
-	// Unseen is set if none of the account's clients has got it, because the one that
-	// was to get it has gone.
-	Unseen bool
-
 	// XML is the whole message, without the archive's id.
 	XML []byte
 }

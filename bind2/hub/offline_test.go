@@ -170,6 +170,16 @@ func TestFlush(t *testing.T) {
 		assert.Equal(t, []string{"late 1"}, texts(t, present(t, r, 0)))
 		assert.Empty(t, arrived(t, present(t, r, 1)))
 	})
+	t.Run("D-03: an archived message that a client of a cut did not get live", func(t *testing.T) {
+		h := stocked()
+		r, _ := bind(t, h, bind2.Early)
+		present(t, r, -1)
+		require.NoError(t, h.Deliver(t.Context(), romeo, typed(stanza.ChatMessage, romeo, `<body>1</body><private xmlns="urn:xmpp:carbons:2"/>`)))
+		deliver(t, h, romeo, "2") // It gets a copy of this one.
+		present(t, r, 1)
+		deliver(t, h, romeo, "3")
+		assert.Equal(t, []string{"received 2", "late 1", "3"}, texts(t, r))
+	})
 	t.Run("more than the queue may have", func(t *testing.T) {
 		h := &hub.Hub{Offline: new(hub.MemoryOffline), QueueSize: 2}
 		for _, body := range []string{"1", "2", "3", "4"} {

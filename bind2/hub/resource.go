@@ -7,6 +7,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,10 @@ var (
 	ErrBound = errors.New("hub: the resource is bound already")
 )
 
+// maxMissed bounds what is known of messages that a client has not got live. The
+// offline queue commonly keeps no more.
+const maxMissed = 1000
+
 // maxRooms bounds how many rooms a resource is known to be in. With more of them,
 // copies of private messages to somebody in one of the others are left out.
 const maxRooms = 1000
@@ -58,10 +63,11 @@ type Resource struct {
 	// to everybody.
 
 	jid       jid.JID
-	client    string // the id of the installation, or empty
-	cut       bool   // bound by XEP-0386
-	first     int64  // the first position in the archive at the bind, or 0
-	live      int64  // the first position behind the bind, or 0
+	client    string  // the id of the installation, or empty
+	cut       bool    // bound by XEP-0386
+	first     int64   // the first position in the archive at the bind, or 0
+	live      int64   // the first position behind the bind, or 0
+	missed    []int64 // positions behind it that were not for the resource, in order
 	carbons   bool
 	spoken    bool // has sent a presence
 	available bool
@@ -200,9 +206,7 @@ func (h *Hub) drop(ctx context.Context, a *account, r *Resource, cause error) {
 	defer cancel()
 	for _, s := range r.queue.unsent() {
 		if s.queues--; s.queues == 0 {
-			m := s.message
-			m.Unseen = true
-			_ = h.keep(ctx, a, m) // What fails is logged.
+			_ = h.keep(ctx, a, s.message) // What fails is logged.
 		}
 	}
 	h.observe(Event{Kind: UnboundResource, Account: a.jid, Resource: r.jid, Err: cause})
@@ -250,11 +254,19 @@ func (r *Resource) waiting() bool { return r.cut && !r.spoken && !r.ended() }
 
 // knows reports whether a client that has bound by a cut has found a message in the
 // archive, or has got it live.
-func (r *Resource) knows(m OfflineMessage) bool {
-	if r.live > 0 && m.Position >= r.live {
-		return !m.Unseen
+func (r *Resource) knows(position int64) bool {
+	if _, missed := slices.BinarySearch(r.missed, position); missed {
+		return false
 	}
-	return r.first > 0 && m.Position >= r.first
+	return r.first > 0 && position >= r.first || r.live > 0 && position >= r.live
+}
+
+// miss notes that a resource does not get what was archived at a position.
+func (r *Resource) miss(position int64) {
+	if len(r.missed) == maxMissed {
+		r.missed = slices.Delete(r.missed, 0, maxMissed/2)
+	}
+	r.missed = append(r.missed, position)
 }
 
 // unavailable is what a sender is told if nobody is there.

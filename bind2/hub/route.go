@@ -19,6 +19,7 @@ type way struct {
 	copies    []*Resource // get a copy
 	direction carbons.Direction
 	keep      bool  // in the offline queue
+	kept      bool  // by another hub, if need be
 	refuse    error // why nobody gets it
 }
 
