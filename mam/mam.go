@@ -8,8 +8,8 @@
 //
 // An [Archive] gives each message a place in one order, which is that in which they
 // came, and an id by which clients know it. [Memory] keeps archives in memory, and
-// package mamsqlite, a module of its own, in one file; package mamtest tests any
-// other store.
+// package mamsqlite, a module of its own, in one file, package mampg, another, in
+// PostgreSQL; package mamtest tests any other store.
 //
 // What else a store can do is said by further interfaces: [Pruner], [Batcher],
 // [UnreadArchive] and [PreferenceStore].

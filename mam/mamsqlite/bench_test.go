@@ -21,7 +21,7 @@ import (
 )
 
 // largeEnv adds a larger archive to the benchmarks. It is how many messages that has: a
-// million takes a minute to fill, and ten million, in 10 GB, half an hour.
+// million takes a minute or two to fill, and ten million, in 8 GB, an hour.
 const largeEnv = "MAMSQLITE_TEST_LARGE"
 
 func newFile(t testing.TB) mam.Archive { return open(t, filepath.Join(t.TempDir(), "archive.db")) }
