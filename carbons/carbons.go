@@ -51,6 +51,8 @@
 //
 // Left out: to find out by itself who is in which room. A message to somebody in a room
 // is known by the element that clients and rooms add to it (XEP-0045, section 7.5).
+// Left to programs: not to say that somebody has gone when one of several clients
+// ends, and to answer a received copy by itself only if no other client does.
 package carbons
 
 // Namespaces that a server announces.
