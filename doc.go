@@ -15,6 +15,8 @@
 //     archive at one instant (XEP-0386), and with bind2/hub the server behind it.
 //   - [github.com/xmppext/xmppext/carbons]: copies of messages for all resources of an
 //     account (XEP-0280).
+//   - [github.com/xmppext/xmppext/quickstart]: a client that remembers how to log in, and
+//     comes back by itself (XEP-0305 §2, XEP-0368).
 //   - [github.com/xmppext/xmppext/mam]: archives of messages, and what serves them
 //     (XEP-0313, XEP-0059, XEP-0359, XEP-0441).
 package xmppext

@@ -22,6 +22,9 @@
 //	cache, err := quickstart.OpenFileCache(dir)
 //	dialer := &quickstart.Dialer{Cache: cache}
 //
+// A [Keeper] dials again when a session has ended, without being one of many that do so
+// at once.
+//
 // # What is remembered is never a permission
 //
 // What may be sent is decided by the Dialer's own fields, not by what was learned: a
@@ -41,8 +44,9 @@
 //   - XEP-0305 0.3 (XMPP Quickstart, Deferred), sections 2 and 4
 //   - XEP-0368 1.1.0 (SRV records for XMPP over TLS)
 //   - RFC 8305 (Happy Eyeballs), as far as it is about connections
+//   - RFC 6120, section 3.3 (reconnection)
 //
 // Left out so far: caches of rosters and of what entities can do (XEP-0237, XEP-0115),
-// stanzas in the flight of the login, to keep a session alive, and the resumption of
-// streams (XEP-0198). TLS 0-RTT is not to be had from crypto/tls.
+// stanzas in the flight of the login, and the resumption of streams (XEP-0198).
+// TLS 0-RTT is not to be had from crypto/tls.
 package quickstart
