@@ -17,6 +17,10 @@ import (
 
 func TestArchive(t *testing.T) { mamtest.Run(t, newArchive) }
 
+func TestArchiveAtRandom(t *testing.T) {
+	mamtest.RunRandom(t, newArchive(t).(*mampg.Archive))
+}
+
 // TestArchiveModes checks that nothing depends on how a pool sends statements: with
 // some of the modes, a connection keeps nothing between transactions.
 func TestArchiveModes(t *testing.T) {
@@ -30,7 +34,7 @@ func TestArchiveModes(t *testing.T) {
 		})
 	}
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec} {
-		t.Run(mode.String(), func(t *testing.T) { model(t, seeded(t), in(t, mode)) })
+		t.Run(mode.String(), func(t *testing.T) { mamtest.RunRandom(t, in(t, mode)) })
 	}
 }
 

@@ -29,6 +29,16 @@ func TestArchiveInMemory(t *testing.T) {
 	mamtest.Run(t, func(t testing.TB) mam.Archive { return open(t, mamsqlite.Memory) })
 }
 
+func TestArchiveAtRandom(t *testing.T) {
+	rounds := 4
+	if slow {
+		rounds = 1
+	}
+	for range rounds {
+		mamtest.RunRandom(t, open(t, mamsqlite.Memory))
+	}
+}
+
 func TestArchiveReopened(t *testing.T) {
 	mamtest.RunReopened(t, func(t testing.TB) (mam.Archive, func() mam.Archive) {
 		path := filepath.Join(t.TempDir(), "archive.db")

@@ -2,7 +2,7 @@
 // Use of this source code is governed by the BSD 2-clause
 // license that can be found in the LICENSE file.
 
-package mamsqlite_test
+package mamtest
 
 import (
 	"context"
@@ -15,26 +15,29 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"github.com/xmppext/xmppext/mam"
-	"github.com/xmppext/xmppext/mam/mamsqlite"
 )
 
-// TestModel compares an archive with the one in memory: the times of messages are
-// in an order that changes, and what is searched by them must not depend on it.
-func TestModel(t *testing.T) {
-	rounds := 4
-	if slow {
-		rounds = 1
-	}
-	for range rounds {
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		model(t, rand.New(rand.NewPCG(seed, 0)))
-	}
+// Full is an archive that can do everything that is compared by [RunRandom].
+type Full interface {
+	mam.Pruner
+	mam.Batcher
+	mam.UnreadArchive
 }
 
-func model(t *testing.T, rnd *rand.Rand) {
-	ctx := context.Background()
-	have, want := open(t, mamsqlite.Memory), new(mam.Memory)
+// RunRandom does at random the same with an empty archive and with a mam.Memory, and
+// compares what they answer. The times of messages are in an order that changes, and
+// what is searched by them must not depend on it.
+//
+// It logs its seed.
+func RunRandom(t testing.TB, archive Full) {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("The seed is %d.", seed)
+	random(t.Context(), t, rand.New(rand.NewPCG(seed, 0)), archive)
+}
+
+func random(ctx context.Context, t testing.TB, rnd *rand.Rand, have Full) {
+	want := new(mam.Memory)
 	var ids [2][]string // by position, which begins at 1
 	ids[0], ids[1] = []string{""}, []string{""}
 	withs := []jid.JID{juliet, juliet.Bare(), jid.MustParse("juliet@capulet.example/chamber"), jid.MustParse("nurse@capulet.example"), jid.MustParse("capulet.example")}
@@ -51,11 +54,14 @@ func model(t *testing.T, rnd *rand.Rand) {
 	}
 	for range 40 {
 		var entries []mam.Entry
-		for range rnd.IntN(6) {
-			switch rnd.IntN(8) {
-			case 0:
+		wild := rnd.IntN(3) == 0
+		for range rnd.IntN(8) {
+			switch n := rnd.IntN(8); {
+			case wild:
+				clock += rnd.IntN(21) - 12
+			case n == 0:
 				clock -= rnd.IntN(20)
-			case 1:
+			case n == 1:
 				clock += 30
 			default:
 				clock += rnd.IntN(2)
@@ -92,7 +98,7 @@ func model(t *testing.T, rnd *rand.Rand) {
 			news, err = want.ReadStanza(ctx, romeo, who, "a")
 			require.Equal(t, []any{news, err}, []any{gotNews, gotErr}, "ReadStanza")
 		}
-		unread(t, have, want, ids)
+		compareUnread(ctx, t, have, want, ids)
 		for range 20 {
 			q := mam.Query{Max: rnd.IntN(12), Flip: rnd.IntN(2) == 0, Count: rnd.IntN(2) == 0, WithoutGroupChat: rnd.IntN(4) == 0}
 			if rnd.IntN(2) == 0 {
@@ -126,7 +132,7 @@ func model(t *testing.T, rnd *rand.Rand) {
 					q.IDs, p.IDs = append(q.IDs, x), append(p.IDs, y)
 				}
 			}
-			compare(t, have, want, q, p)
+			comparePages(ctx, t, have, want, q, p)
 			if t.Failed() {
 				return
 			}
@@ -134,10 +140,10 @@ func model(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
-func compare(t *testing.T, have, want mam.Archive, q, p mam.Query) {
+func comparePages(ctx context.Context, t testing.TB, have, want mam.Archive, q, p mam.Query) {
 	t.Helper()
-	items, page := get(t, have, romeo, q)
-	others, other := get(t, want, romeo, p)
+	items, page := get(ctx, t, have, romeo, q)
+	others, other := get(ctx, t, want, romeo, p)
 	if !assert.Len(t, items, len(others), "%+v", q) {
 		return
 	}
@@ -166,7 +172,7 @@ func norm(j jid.JID) jid.JID {
 	return jid.MustParse(j.String())
 }
 
-func unread(t *testing.T, have, want mam.UnreadArchive, ids [2][]string) {
+func compareUnread(ctx context.Context, t testing.TB, have, want mam.UnreadArchive, ids [2][]string) {
 	t.Helper()
 	position := [2]map[string]int{{}, {}}
 	for n := range ids {
@@ -176,7 +182,7 @@ func unread(t *testing.T, have, want mam.UnreadArchive, ids [2][]string) {
 	}
 	var lists [2][][]any
 	for n, a := range []mam.UnreadArchive{have, want} {
-		list, err := a.Unread(context.Background(), romeo, 100)
+		list, err := a.Unread(ctx, romeo, 100)
 		require.NoError(t, err)
 		for _, u := range list {
 			lists[n] = append(lists[n], []any{u.Conversation.String(), position[n][u.ReadID], u.Count, u.Last})
