@@ -173,7 +173,7 @@ func FuzzClient(f *testing.F) {
 		c.Inline = []auth.ClientInline{rideAlong{"balcony"}, resume{}}
 		c.Tasks = []auth.ClientTask{{Name: "T", Begin: begins("<x xmlns='urn:x'/>", func(xml.TokenReader) (xml.TokenReader, error) { return nil, nil })}}
 		if manyIterations(data) {
-			t.Skip("it takes its time, but no more than that")
+			t.Skip("so many iterations take longer than fuzzing has, and nothing else comes of them")
 		}
 		conn := newReel(string(data))
 		s, err := xmpp.NewSession(t.Context(), domain, juliet, conn, xmpp.Secure, w.negotiator(d, c))
@@ -236,7 +236,7 @@ func FuzzScramClient(f *testing.F) {
 		x.first = strings.ReplaceAll(first, "NONCE", x.nonce())
 		_, count, _ := strings.Cut(x.first, ",i=")
 		if len(count) > 4 && count[0] != '0' {
-			t.Skip("it takes its time, but no more than that")
+			t.Skip("so many iterations take longer than fuzzing has, and nothing else comes of them")
 		}
 		more, response, err := n.Step([]byte(x.first))
 		if err != nil {

@@ -232,7 +232,7 @@ func FuzzClientInline(f *testing.F) {
 		// What auth.Client hands over is an element; here it is read as it stands.
 		d := xml.NewDecoder(strings.NewReader("<success xmlns='urn:xmpp:sasl:2'>" + inner + "</success>"))
 		if _, err := d.Token(); err != nil {
-			t.Skip()
+			t.Skip("not even the element around it can be read")
 		}
 		var answers []string
 		c, seen := newClient()

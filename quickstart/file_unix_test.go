@@ -109,7 +109,7 @@ func TestFileCachePermissions(t *testing.T) {
 func chown(t *testing.T, name string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root may give files away")
+		t.Skip("only root may give files away: run the test as root")
 	}
 	require.NoError(t, os.Chown(name, otherUser, -1))
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -187,15 +186,10 @@ func (h *handler) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartEleme
 	if err == nil {
 		return nil
 	}
-	// If the session ends in any case, the client is told what finish would say.
-	if cause := h.r.queue.cause(); cause != nil {
-		if why, ok := condition(cause); ok {
-			return fmt.Errorf("%w: %w", cause, why)
-		}
-		return io.EOF
-	}
-	if h.ctx.Err() != nil {
-		return io.EOF
+	if h.r.queue.cause() != nil || h.ctx.Err() != nil {
+		// Finish ends the session, and tells the client why. What Session.Serve says
+		// about an error stays in its buffer (mellium v0.23.0).
+		return nil
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func ownWire(b *testing.B, store string) *wireServer {
 func TestWireServer(t *testing.T) {
 	store := os.Getenv(wireEnv)
 	if store == "" {
-		t.Skip("this is for benchmarks, which run it")
+		t.Skip("this is a server for a benchmark, which starts it: run go test -run '^$' -bench Wire")
 	}
 	var archive mam.Batcher = new(mam.Memory)
 	if store != "memory" {

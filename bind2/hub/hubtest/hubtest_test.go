@@ -102,7 +102,7 @@ func TestGood(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	if testing.Short() {
-		t.Skip("It tests the tests, at length.")
+		t.Skip("It tests the tests, at length: run it without -short.")
 	}
 	unbroken := make(map[string]bool)
 	for _, f := range faults {
