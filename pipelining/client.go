@@ -27,7 +27,7 @@ import (
 //
 // and within TLS goes on with
 //
-//	header, auth, header, bind          if the mechanism needs one step
+//	header, auth, header, bind, opening          if the mechanism needs one step
 //	header, auth | response, header, bind       with SCRAM
 //	header, authenticate            with SASL2, and what the mechanism needs then
 //
@@ -136,6 +136,11 @@ func (c *client) authenticate(ctx context.Context, in, out *stream.Info, s *xmpp
 		if later, err = c.lastFlight(s); err != nil {
 			return 0, nil, err
 		}
+		opening, err := c.opening(s)
+		if err != nil {
+			return 0, nil, err
+		}
+		later = append(later, opening...)
 	}
 	c.await(ctx, conn)
 	if err := c.send(ctx, conn, now, later); err != nil {
@@ -227,6 +232,15 @@ func (c *client) lastFlight(s *xmpp.Session) ([]byte, error) {
 	request, answer, err := c.cfg.Binder.Bind(c.origin)
 	c.answer = answer
 	return append(b, request...), err
+}
+
+// opening returns the stanzas that go behind what lastFlight returns, where the server
+// has nothing to prove.
+func (c *client) opening(s *xmpp.Session) ([]byte, error) {
+	if c.cfg.Opening == nil || s.State()&xmpp.S2S != 0 {
+		return nil, nil
+	}
+	return c.cfg.Opening()
 }
 
 func (c *client) header(s *xmpp.Session) []byte {

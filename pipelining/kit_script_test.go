@@ -82,7 +82,7 @@ func boundTo(id, address string) string {
 }
 
 // header reads a stream header.
-func (p *peer) header() string { return p.until("version='1.0'") + p.until(">") }
+func (p *peer) header() string { return p.until("<stream:stream") + p.until(">") }
 
 // auth reads an auth or a response and returns its message.
 func (p *peer) auth(local string) string {

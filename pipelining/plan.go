@@ -111,6 +111,23 @@ type ClientConfig struct {
 	// Between servers nothing is bound.
 	Binder Binder
 
+	// Opening returns stanzas to be sent right behind what binds the resource, in the
+	// same flight. Each is complete, in the namespace of the stream.
+	//
+	// It is called where the bind is sent ahead behind a mechanism of one step by which
+	// the server does not prove itself, such as PLAIN or EXTERNAL: the server has all
+	// that it needs by then, and its certificate is all that is known of it. Behind
+	// SCRAM nothing may be said to a server that has not proved itself, and behind
+	// SASL2 nothing at all (XEP-0388, section 2.5). So it is called at most once for
+	// each connection, before anything of it is sent within TLS, and who needs to know
+	// whether the stanzas were sent ahead finds out by having been called. It is not
+	// called between servers.
+	//
+	// What the server answers is left to whoever serves the session.
+	// An error of Opening is final, and nothing is sent. If it is nil there are no
+	// stanzas.
+	Opening func() ([]byte, error)
+
 	// Features are more features to be known: what they parse can be read by
 	// Session.Feature. Only with mode Off, or where a plan failed and the login
 	// goes on step by step, are they negotiated.

@@ -5,6 +5,7 @@
 package pipelining
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"io"
@@ -82,6 +83,16 @@ func (c *client) goOn(ctx context.Context, in, out *stream.Info, s *xmpp.Session
 	if conn.in.scan.depth == 0 && s.LocalAddr().Equal(c.origin) {
 		// A header is from an account, and some servers answer to no more than that.
 		// Features look for the resource that is asked for.
+		if s.State()&(xmpp.Secure|xmpp.S2S) == 0 {
+			// Whose it is, is nobody else's business yet (RFC 6120, section 4.7.1).
+			// mellium's header would say it.
+			var b bytes.Buffer
+			writeHeader(&b, header{ns: namespaceOf(s), lang: c.cfg.Lang, to: s.RemoteAddr()})
+			if _, err := conn.Write(b.Bytes()); err != nil {
+				return 0, nil, err
+			}
+			conn.swallowNext(true)
+		}
 		in.To, out.From = c.origin.Bare(), c.origin.Bare()
 		conn.in.pin = true
 		conn.in.owner.behind = func() { in.To, out.From = c.origin, c.origin }
