@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,9 +40,9 @@ func (l *login) try(ctx context.Context, mode pipelining.Mode, address string, r
 	}
 	l.reached = true
 	l.report.Server, l.report.Direct = where.Addr, where.Direct
-	m := newMeter(tcp)
-	s, err := l.negotiate(ctx, m, where.Direct, mode, resume)
-	m.count(&l.report)
+	l.meter = newMeter(tcp)
+	l.prepare(ctx)
+	s, err := l.negotiate(ctx, l.meter, where.Direct, mode, resume)
 	if err != nil {
 		_ = tcp.Close()
 		return nil, err
@@ -97,8 +98,11 @@ func (l *login) negotiate(ctx context.Context, m *meter, direct bool, mode pipel
 		},
 	}
 	features := append(slices.Clone(l.d.Features), pipelining.StreamFeature())
+	if l.d.Discover {
+		features = append(features, capsFeature())
+	}
 	pcfg := pipelining.ClientConfig{
-		TLS: cfg, Authenticator: client, Lang: "", AnswerTimeout: l.d.AnswerTimeout,
+		TLS: cfg, Authenticator: client, Opening: l.ahead, AnswerTimeout: l.d.AnswerTimeout,
 		TeeIn: l.d.TeeIn, TeeOut: l.d.TeeOut,
 	}
 	if l.d.Legacy {
@@ -162,10 +166,7 @@ func (l *login) tls(ctx context.Context, direct, resume bool) *tls.Config {
 
 // client returns what authenticates.
 func (l *login) client(ctx context.Context) *auth.Client {
-	allowed := l.d.Mechanisms
-	if allowed == nil {
-		allowed = auth.DefaultMechanisms()
-	}
+	allowed := l.d.mechanisms()
 	c := &auth.Client{
 		Password:   l.credentials.Password,
 		Identity:   l.credentials.Identity,
@@ -202,11 +203,14 @@ func (w watched) Token(ctx context.Context, account jid.JID) (auth.Token, error)
 	return t, err
 }
 
+// uuid4 matches the only ids that servers take, and package auth sends.
+var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
 // installation returns an id that stays the same for an account.
 func (l *login) installation(ctx context.Context) string {
 	key := Key{Account: l.account.Bare(), Name: "installation"}
 	b, err := l.cache.Get(ctx, key)
-	if err == nil && len(b) > 0 {
+	if err == nil && uuid4.Match(b) {
 		return string(b)
 	}
 	var u [16]byte
@@ -229,15 +233,19 @@ func (l *login) learn(ctx context.Context, s *Session, mode pipelining.Mode) {
 		Mechanism: l.used.Mechanism, SASL2: l.used.Profile == auth.SASL2, Bind: l.protocol,
 		Pipelining: l.pipelining || pipelining.Advertised(s.Session),
 		Offered:    union(l.offer.SASL2, l.offer.RFC6120), Bindings: l.offer.Bindings, Tokens: l.offer.Tokens,
+		Caps: l.inbox.caps,
 	}
+	_, p.RosterVersions = s.Feature(nsVersions)
 	if p.Bind == 0 {
 		p.Bind = bind2.Legacy // What is bound ahead by it goes unobserved.
 	}
 	s.Protocol = p.Bind
 	r := &l.report
+	l.meter.count(r)
 	r.Held = mode != pipelining.Off && l.held(p)
 	r.Mechanism, r.SASL2, r.Bind = p.Mechanism, p.SASL2, p.Bind
 	p.merge(l.known)
+	p.limit(l.d.mechanisms())
 	if l.known != nil {
 		p.Paced = l.known.Paced
 	}
@@ -262,7 +270,7 @@ func (l *login) held(p *plan) bool {
 // was not known.
 func (l *login) lookAhead(s *Session, p *plan) {
 	p.Refused = l.known.Refused
-	if l.known.Mechanism != p.Mechanism && l.known.Mechanism != "" {
+	if l.known.Mechanism != p.Mechanism && l.known.Mechanism != "" && !slices.Contains(p.Refused, l.known.Mechanism) {
 		p.Refused = append(p.Refused, l.known.Mechanism)
 	}
 	bind := p.Bind

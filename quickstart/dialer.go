@@ -7,6 +7,7 @@ package quickstart
 import (
 	"context"
 	"crypto/tls"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -81,8 +82,33 @@ type Dialer struct {
 	// gets offline messages. With bind2 there would be none.
 	Legacy bool
 
-	// NoCarbons and Inactive are those of bind2.Client.
+	// NoCarbons and Inactive are those of bind2.Client. Where a resource is bound by
+	// RFC 6120, copies of messages are asked for right behind that.
 	NoCarbons, Inactive bool
+
+	// Roster says that sessions have the account's roster: see Session.Roster. It is
+	// kept with what else is known of the account, and if the server has roster
+	// versions, only what has changed since is sent again.
+	Roster bool
+
+	// RosterPush is called with each change of a roster, when that has been kept. It may
+	// be nil. It is called by the goroutine that serves the session, one change after
+	// the other: it may send, but must not wait for the server to answer.
+	RosterPush func(account jid.JID, item RosterItem)
+
+	// Discover says that sessions know what the server can do: see Session.Server. It is
+	// kept, and the server is not asked as long as it tells the same hash (XEP-0115).
+	Discover bool
+
+	// Opening returns the stanzas that a session begins with, such as [Available]. It is
+	// called once for each connection, which may be twice in a Dial, and may return nil.
+	//
+	// They are sent in the flight of the login where that is safe: if the login is sent
+	// ahead by RFC 6120 and a mechanism like PLAIN. See pipelining.ClientConfig. They
+	// may then reach the server although Dial fails. Otherwise they are sent before Dial
+	// returns. In both cases they go behind what the Dialer itself asks for, and nobody
+	// waits for answers, which the session gets.
+	Opening func() xml.TokenReader
 
 	// LockStep keeps anything from being sent ahead.
 	LockStep bool
@@ -134,7 +160,7 @@ func Password(password string) Credentials {
 //
 // The session is to be served, and its connection closed in the end.
 // Errors are those of packages auth, bind2 and pipelining, [ErrDowngrade],
-// [ErrNoService], and those of the network. A wrong password is an auth.Failure.
+// [ErrNoService], [ErrOpening], and those of the network. A wrong password is an auth.Failure.
 func (d *Dialer) Dial(ctx context.Context, account jid.JID, c Credentials) (*Session, error) {
 	timeout := d.Timeout
 	if timeout <= 0 {
@@ -147,6 +173,9 @@ func (d *Dialer) Dial(ctx context.Context, account jid.JID, c Credentials) (*Ses
 		report: Report{Account: account.Bare()},
 	}
 	l.known = loadPlan(ctx, l.cache, account, d.Trust)
+	if d.Roster {
+		l.roster = loadRoster(ctx, l.cache, account, d.Trust)
+	}
 	s, err := l.run(ctx)
 	cancel()
 	l.background.Wait()
@@ -156,7 +185,9 @@ func (d *Dialer) Dial(ctx context.Context, account jid.JID, c Credentials) (*Ses
 	return s, nil
 }
 
-// Forget forgets all about an account: its tokens, too.
+// Forget forgets all about an account: its tokens and its roster, too. What its sessions
+// learn from then on is remembered again. What entities can do is shared by all accounts
+// and stays.
 func (d *Dialer) Forget(ctx context.Context, account jid.JID) error {
 	return d.cache().Delete(ctx, account.Bare())
 }
@@ -167,6 +198,14 @@ func (d *Dialer) cache() Cache {
 	}
 	d.once.Do(func() { d.memory = new(MemoryCache) })
 	return d.memory
+}
+
+// mechanisms returns those that may be used with a password, best first.
+func (d *Dialer) mechanisms() []string {
+	if d.Mechanisms == nil {
+		return auth.DefaultMechanisms()
+	}
+	return d.Mechanisms
 }
 
 func (d *Dialer) log(ctx context.Context, text string, args ...any) {
@@ -195,7 +234,12 @@ type login struct {
 	narrowed   bool     // they are fewer than the Dialer allows, because of what is known
 	silent     bool     // nothing is traced
 
+	roster rosterState // as it was kept
+
 	// Of the connection that was made last:
+	meter      *meter
+	inbox      *inbox
+	opened     bool   // what the session begins with was sent ahead
 	remembered bool   // DNS was not asked
 	reached    bool   // it was made
 	secured    bool   // its peer was verified
@@ -219,6 +263,10 @@ func (l *login) run(ctx context.Context) (*Session, error) {
 	for {
 		s, err := l.try(ctx, mode, address, resume)
 		if err == nil {
+			if err := l.open(ctx, s); err != nil {
+				_ = s.Conn().Close()
+				return nil, ended(ctx, err)
+			}
 			l.learn(ctx, s, mode)
 			return s, nil
 		}

@@ -58,6 +58,11 @@ type plan struct {
 	Bindings []string `json:"bindings,omitempty"`
 	Tokens   []string `json:"tokens,omitempty"`
 
+	// RosterVersions is set if the server has versions of rosters, and Caps are what it
+	// has told about what it can do, if that was of interest.
+	RosterVersions bool `json:"rosterver,omitempty"`
+	Caps           Caps `json:"caps,omitzero"`
+
 	// Refused are mechanisms that the server has listed and not taken.
 	Refused []string `json:"refused,omitempty"`
 
@@ -142,13 +147,19 @@ func isScram(name string) bool { return strings.HasPrefix(name, "SCRAM-") }
 func isPlus(name string) bool  { return strings.HasSuffix(name, "-PLUS") }
 func isHT(name string) bool    { return strings.HasPrefix(name, "HT-") }
 
+// tokenMechanisms are those for tokens, best first.
+var tokenMechanisms = []string{auth.HTSHA256Exporter, auth.HTSHA256EndPoint, auth.HTSHA256Unique, auth.HTSHA256None}
+
+// bindings are the types of channel binding that mechanisms use.
+var bindings = []string{"tls-exporter", "tls-unique", "tls-server-end-point"}
+
 // tokenMechanism returns the best of the mechanisms for tokens that the server is
 // known to have, or nothing.
 func (p *plan) tokenMechanism() string {
 	if p == nil {
 		return ""
 	}
-	for _, name := range []string{auth.HTSHA256Exporter, auth.HTSHA256EndPoint, auth.HTSHA256Unique, auth.HTSHA256None} {
+	for _, name := range tokenMechanisms {
 		if slices.Contains(p.Tokens, name) {
 			return name
 		}
@@ -168,6 +179,18 @@ func (p *plan) merge(before *plan) {
 		p.Mechanism, p.Refused = before.Mechanism, before.Refused
 		p.Offered = union(p.Offered, before.Offered)
 	}
+}
+
+// limit drops names that mean nothing to the client, of which a server may invent any
+// number, and others each time.
+func (p *plan) limit(mechanisms []string) {
+	common := func(names, known []string) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(known, name) })
+	}
+	p.Offered, p.Bindings, p.Tokens = common(p.Offered, mechanisms), common(p.Bindings, bindings), common(p.Tokens, tokenMechanisms)
+	slices.Sort(p.Bindings)
+	slices.Sort(p.Tokens)
+	p.Bindings, p.Tokens = slices.Compact(p.Bindings), slices.Compact(p.Tokens)
 }
 
 // improve notes what else the server offers and would have been better, to be used

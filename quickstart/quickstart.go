@@ -22,6 +22,22 @@
 //	cache, err := quickstart.OpenFileCache(dir)
 //	dialer := &quickstart.Dialer{Cache: cache}
 //
+// # What a session begins with
+//
+// With Dialer.Roster a session has the account's roster, of which the server sends no
+// more than what has changed since the last time; with Dialer.Discover it knows what the
+// server can do, and asks once for each hash that the server tells. They are asked for
+// together with what Dialer.Opening returns, in one write that nobody waits for, and if
+// the login allows it in the login's own flight:
+//
+//	dialer := &quickstart.Dialer{Cache: cache, Roster: true, Opening: quickstart.Available}
+//	session, err := dialer.Dial(ctx, account, quickstart.Password(password))
+//	go session.Serve(handler)
+//	err = session.Roster.Wait(ctx)
+//
+// [Session.Serve] takes in the answers. [Capabilities] does for contacts what Discover
+// does for the server.
+//
 // A [Keeper] dials again when a session has ended, without being one of many that do so
 // at once.
 //
@@ -45,8 +61,9 @@
 //   - XEP-0368 1.1.0 (SRV records for XMPP over TLS)
 //   - RFC 8305 (Happy Eyeballs), as far as it is about connections
 //   - RFC 6120, section 3.3 (reconnection)
+//   - RFC 6121, sections 2.1.6, 2.2 and 2.6 (rosters; XEP-0237 1.3 before)
+//   - XEP-0115 1.6.0 (Entity Capabilities), without the legacy format
 //
-// Left out so far: caches of rosters and of what entities can do (XEP-0237, XEP-0115),
-// stanzas in the flight of the login, and the resumption of streams (XEP-0198).
+// Left out so far: the resumption of streams (XEP-0198).
 // TLS 0-RTT is not to be had from crypto/tls.
 package quickstart

@@ -39,6 +39,11 @@ type Report struct {
 	Plan string
 	Held bool
 
+	// Opening is set if what the session begins with was in the flight of the login:
+	// Dialer.Opening and what the Dialer asks for. If not it followed without waiting,
+	// and is a flight of its own.
+	Opening bool
+
 	// Attempts is how many connections it took.
 	Attempts int
 
@@ -84,6 +89,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 		Direct    bool    `json:"direct"`
 		Plan      string  `json:"plan"`
 		Held      bool    `json:"held"`
+		Opening   bool    `json:"opening"`
 		Attempts  int     `json:"attempts"`
 		Resumed   bool    `json:"resumed"`
 		Mechanism string  `json:"mechanism"`
@@ -95,7 +101,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 		Phases    []phase `json:"phases"`
 		Total     float64 `json:"total_ms"`
 	}{
-		r.Account.String(), r.Server, r.Direct, r.Plan, r.Held, r.Attempts, r.Resumed, r.Mechanism, r.SASL2,
+		r.Account.String(), r.Server, r.Direct, r.Plan, r.Held, r.Opening, r.Attempts, r.Resumed, r.Mechanism, r.SASL2,
 		r.Bind.String(), r.Flights, r.Sent, r.Received, phases, milliseconds(r.Total),
 	})
 }

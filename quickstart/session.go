@@ -23,8 +23,13 @@ type Session struct {
 	// Protocol is how the resource was bound.
 	Protocol bind2.Protocol
 
+	// Roster is the account's, if Dialer.Roster is set, or else nil.
+	Roster *Roster
+
 	// Report says how the login went.
 	Report Report
+
+	inbox *inbox // or nil, if there is nothing to be taken in
 }
 
 // Trace is called as a login goes on, each of its functions if it is not nil, by the
