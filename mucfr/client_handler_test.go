@@ -102,12 +102,38 @@ func TestClientHandler(t *testing.T) {
 		pass(t, h, occMessage("Juliet", "<body/>"))
 		pass(t, h, occHere("Juliet", "2"))
 		c.Forget(o)
-		pass(t, h, occHere("Juliet", "3"))
 		assert.False(t, o.Inside())
+		o.Join()
+		pass(t, h, occHere("Juliet", "3"))
 		assert.Equal(t, []string{
 			"occupant left, there: false", "passed on, there: false", "passed on, there: false",
 			"occupant entered, there: true", "passed on, there: true", "passed on, there: true",
 		}, order)
+	})
+	t.Run("not all of a large stanza is held before it is passed on", func(t *testing.T) {
+		c, read := new(mucfr.Client), 0
+		c.Follow(occInside(t))
+		h := c.Handler(xmpp.HandlerFunc(func(r xmlstream.TokenReadEncoder, _ *xml.StartElement) error {
+			assert.Less(t, read, 300<<10)
+			_, err := xmlstream.Copy(xmlstream.Discard(), r)
+			return err
+		}))
+		for _, inner := range []string{"<a>" + strings.Repeat("b", 1<<10) + "</a>", `<a b="` + strings.Repeat("b", 1<<10) + `"/>`, "<!--" + strings.Repeat("b", 1<<10) + "-->"} {
+			read = 0
+			d := xml.NewDecoder(strings.NewReader(occPresence("Juliet", "", strings.Repeat(inner, 1<<10))))
+			tok, err := d.Token()
+			require.NoError(t, err)
+			start := tok.(xml.StartElement).Copy()
+			require.NoError(t, h.HandleXMPP(struct {
+				xml.TokenReader
+				xmlstream.Encoder
+			}{xmlstream.ReaderFunc(func() (xml.Token, error) {
+				tok, err := d.Token()
+				read = int(d.InputOffset())
+				return tok, err
+			}), nil}, &start))
+			assert.Greater(t, read, 1<<20)
+		}
 	})
 	t.Run("of two the one that was followed last", func(t *testing.T) {
 		c, first, second := new(mucfr.Client), occInside(t), occInside(t)

@@ -19,6 +19,7 @@ import (
 	"mellium.im/xmpp/jid"
 	mstanza "mellium.im/xmpp/stanza"
 
+	"github.com/xmppext/xmppext/internal/xmpptest"
 	"github.com/xmppext/xmppext/mucfr"
 )
 
@@ -85,10 +86,10 @@ func TestClientJoin(t *testing.T) {
 				mucfr.JoinOptions{
 					Password: "cauldron<>",
 					History:  mucfr.History{MaxStanzas: &three, MaxChars: &none, Last: &half, Since: &since},
-					Payload:  payload(t, `<show>away</show><c xmlns="http://jabber.org/protocol/caps" xml:lang="it" ver="v"><d/></c>`),
+					Payload:  payload(t, `<show>away</show><c xmlns="http://jabber.org/protocol/caps" xmlns:p="urn:example:0" p:node="n" xml:lang="it" ver="v"><d/></c>`),
 				},
 				`<x xmlns="http://jabber.org/protocol/muc"><history maxchars="0" maxstanzas="3" seconds="2" since="2026-06-24T18:15:00.5Z"/><password>cauldron&lt;&gt;</password></x>` +
-					optIn + `<show>away</show><c xmlns="http://jabber.org/protocol/caps" xml:lang="it" ver="v"><d/></c>`,
+					optIn + `<show>away</show><c xmlns="http://jabber.org/protocol/caps" xmlns:p="urn:example:0" p:node="n" xml:lang="it" ver="v"><d/></c>`,
 			},
 			"no history": {mucfr.JoinOptions{History: mucfr.None()}, `<x xmlns="http://jabber.org/protocol/muc"><history maxchars="0"/></x>` + optIn},
 		} {
@@ -105,6 +106,7 @@ func TestClientJoin(t *testing.T) {
 				assert.Empty(t, got.Type)
 				want := fmt.Sprintf(`<presence xmlns="jabber:client" to=%q id=%q>%s</presence>`, got.To, got.ID, test.want)
 				assert.Equal(t, clientCanonical(t, want), clientCanonical(t, sent))
+				assert.NotContains(t, string(p.Link.Sent(xmpptest.Client)), "_xmlns", "a namespace is declared once")
 			})
 		}
 	})
@@ -197,6 +199,7 @@ func TestClientJoinFails(t *testing.T) {
 			require.NotErrorIs(t, err, mucfr.ErrBusy)
 			assert.False(t, o.Inside())
 			assert.Equal(t, []string{"Romeo"}, occNicks(o), "what was known is kept")
+			assert.Equal(t, mucfr.Change{}, occApply(t, o, occHere("Romeo", "9", self)), "nothing answers it")
 		}
 	})
 	t.Run("there is no nickname", func(t *testing.T) {

@@ -175,13 +175,14 @@ type change struct {
 // order in which it did. It is not enough if the whole state is less.
 func (r *Room) changes(p point, but *occupant, sees int) (all []change, enough bool) {
 	most := len(r.occupant) // One more than there are others.
-	for _, d := range r.gone.since(p.gone()) {
-		switch {
+	told := make(map[string]bool)
+	for _, d := range slices.Backward(r.gone.since(p.gone())) {
+		switch own := d.nick == but.nick && d.jid.Bare().Equal(but.bare); {
 		case d.named > p.seen: // It had come after that.
-		case d.nick == but.nick && d.jid.Bare().Equal(but.bare), r.stillThere(d):
-			// The nickname comes again. If it goes once more before it does, that is told.
+		case (own || r.stillThere(d)) && !told[d.nick]: // The nickname comes again, and nobody else had it.
 		default:
-			all = append(all, change{number: d.number, part: r.departed(d, but, sees)})
+			told[d.nick] = true
+			all = append(all, change{d.number, r.departed(d, but, sees)})
 		}
 		if len(all) > most {
 			return nil, false
@@ -195,7 +196,7 @@ func (r *Room) changes(p point, but *occupant, sees int) (all []change, enough b
 		if o == but {
 			continue
 		}
-		if all = append(all, change{number: o.changed, part: r.present(o, sees)}); len(all) > most {
+		if all = append(all, change{o.changed, r.present(o, sees)}); len(all) > most {
 			return nil, false
 		}
 	}
