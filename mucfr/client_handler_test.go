@@ -103,7 +103,7 @@ func TestClientHandler(t *testing.T) {
 		pass(t, h, occHere("Juliet", "2"))
 		c.Forget(o)
 		assert.False(t, o.Inside())
-		o.Join()
+		o.Join("")
 		pass(t, h, occHere("Juliet", "3"))
 		assert.Equal(t, []string{
 			"occupant left, there: false", "passed on, there: false", "passed on, there: false",

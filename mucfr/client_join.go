@@ -56,7 +56,7 @@ func (c *Client) Join(ctx context.Context, s *xmpp.Session, o *Occupancy, opts J
 		return err
 	}
 	presence := stanza.Presence{ID: w.id, To: to}
-	err = s.Send(ctx, presence.Wrap(concat(opts.reader(), o.join(w.id).TokenReader(), opts.Payload.reader())))
+	err = s.Send(ctx, presence.Wrap(concat(opts.reader(), o.Join(w.id).TokenReader(), opts.Payload.reader())))
 	if err != nil {
 		o.Lost()
 	}

@@ -95,7 +95,7 @@ func FuzzOccupancy(f *testing.F) {
 			cut := waiting
 			switch step {
 			case 'j': // There are fewer of occCanned.
-				occAsks(t, o.Join())
+				occAsks(t, o.Join(""))
 				waiting = true
 			case 'l':
 				o.Lost()
@@ -160,7 +160,7 @@ func FuzzOccupancyJSON(f *testing.F) {
 	o := mucfr.NewOccupancy(occRoom)
 	f.Add([]byte(`{}`))
 	f.Add([]byte(occSaved(f, o)))
-	o.Join()
+	o.Join("")
 	for _, s := range []string{
 		occPresence("Juliet", "", `<show>a</show><a xmlns="b"/>`+strings.Replace(occUser("moderator"), "<item", `<item jid="a@b/c"`, 1)+occMark("1")),
 		occHere("Romeo", "1", self), occMessage("", occSubject+occMark("2")),
@@ -184,7 +184,7 @@ func FuzzOccupancyJSON(f *testing.F) {
 			t.Fatalf("inside after %s", b)
 		}
 		occSane(t, o)
-		occAsks(t, o.Join())
+		occAsks(t, o.Join(""))
 		if _, err := o.Apply(occTokens(occHere("Romeo", "1", self))); err != nil {
 			t.Fatal(err)
 		}

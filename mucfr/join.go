@@ -20,6 +20,10 @@ type Join struct {
 	Affiliation muc.Affiliation
 	Role        muc.Role
 
+	// ID is that of the presence by which the client enters, if it has one. The presence
+	// that answers it has the same, so that the client knows which one that is.
+	ID string
+
 	// Presence is what the client has sent. Whether its Password is right is for the
 	// service to find out.
 	Presence Presence
@@ -154,7 +158,9 @@ func (r *Room) answer(to []Stanza, c *client, j Join, k knowledge) []Stanza {
 	if r.opts.Config.Logged {
 		codes = append(codes, StatusLogged)
 	}
-	to = append(to, r.stanza(c, r.own(o, sees, codes...), r.mark(known)))
+	own := r.own(o, sees, codes...)
+	own.attr = appendAttr(own.attr, "id", j.ID)
+	to = append(to, r.stanza(c, own, r.mark(known)))
 
 	if k.asked && (!k.sure || forgotten || len(said) < len(missed)) {
 		to = append(to, Stanza{To: c.jid, to: c.to, part: truncated(r.fromAttr(""))})

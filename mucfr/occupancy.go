@@ -114,10 +114,10 @@ func NewOccupancy(room jid.JID) *Occupancy {
 // and nothing has been lost since. A whole state that comes after a reset may be cut off
 // anywhere. Any other answer counts from its end on, which is [RoomJoined]: if it is cut
 // off, all that it has said about occupants is undone, and comes again.
-func (o *Occupancy) Join() Element { return o.join("") }
-
-// join is Join, with the id of the presence, by which an error that answers it is known.
-func (o *Occupancy) join(id string) Element {
+//
+// The id is that of the presence. It may be empty, but then the client may be wrong about
+// where the answer ends, if the room thinks that it is still there.
+func (o *Occupancy) Join(id string) Element {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.leave()

@@ -121,11 +121,12 @@ func (o *Occupancy) apply(h *heard) Change {
 
 // note keeps where to resume. While the room answers that stays where it was: what comes
 // may be from before the answer, as to a client that the room thinks is still there,
-// and then says nothing about what is missing. Behind a reset a stanza says how far the
+// and then says nothing about what is missing. Also the client's own presence may be, if
+// it does not have the id of the one that is answered. Behind a reset a stanza says how far the
 // whole state has come.
 func (o *Occupancy) note(h *heard) {
 	e, ok := h.annotation()
-	if !ok || o.state == asking && o.before != nil || o.state == inside && !o.supported {
+	if !ok || o.before != nil || o.state == inside && !o.supported {
 		return
 	}
 	if len(e.Session) > MaxPoint || len(e.ID) > MaxPoint {
@@ -146,8 +147,12 @@ func (o *Occupancy) message(h *heard) Change {
 		o.truncated = true
 		return Change{Kind: HistoryTruncated}
 	}
+	subject := h.subject != nil && !h.body && !h.thread
+	if subject && o.state == inside {
+		o.before = nil
+	}
 	o.note(h)
-	if h.subject == nil || h.body || h.thread {
+	if !subject {
 		return Change{}
 	}
 	o.subject = h.subject.String()
@@ -174,6 +179,9 @@ func (o *Occupancy) available(h *heard) Change {
 	if self && o.state == asking {
 		return o.joined(h)
 	}
+	if self && o.answers(h) {
+		o.before = nil // The last one was from before.
+	}
 	o.note(h)
 	c := Change{Kind: OccupantEntered, Nick: h.nick(), Codes: slices.Clone(h.codes), Reason: h.reason.String()}
 	if known {
@@ -187,7 +195,9 @@ func (o *Occupancy) available(h *heard) Change {
 func (o *Occupancy) joined(h *heard) Change {
 	c := Change{Kind: RoomJoined, Nick: o.nick, Codes: slices.Clone(h.codes), Reason: h.reason.String()}
 	_, o.supported = h.annotation()
-	o.state, o.before = inside, nil
+	if o.state = inside; o.asked == "" || o.answers(h) {
+		o.before = nil
+	}
 	if c.Resumed = o.supported && !o.mixed; !c.Resumed {
 		c.Gone = o.clear(false)
 		o.forget()
@@ -196,6 +206,9 @@ func (o *Occupancy) joined(h *heard) Change {
 	o.note(h)
 	return c
 }
+
+// answers reports whether a presence says that it answers the join.
+func (o *Occupancy) answers(h *heard) bool { return o.asked != "" && h.id == o.asked }
 
 func (o *Occupancy) unavailable(h *heard) Change {
 	c := Change{

@@ -18,7 +18,7 @@ import (
 func TestOccupancyJoin(t *testing.T) {
 	t.Run("MF-02, MF-03: the first join asks for nothing in particular", func(t *testing.T) {
 		o := mucfr.NewOccupancy(occRoom)
-		assert.Equal(t, mucfr.Element{}, o.Join())
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
 		assert.Equal(t, occRoom, o.Address())
 		assert.False(t, o.Inside())
 		assert.Equal(t, mucfr.OccupantEntered, occApply(t, o, occHere("Juliet", "1")).Kind)
@@ -33,7 +33,7 @@ func TestOccupancyJoin(t *testing.T) {
 	t.Run("MF-02: a room without fast reconnects", func(t *testing.T) {
 		o := mucfr.NewOccupancy(occRoom)
 		for range 2 {
-			assert.Equal(t, mucfr.Element{}, o.Join(), "there is nothing to resume")
+			assert.Equal(t, mucfr.Element{}, o.Join(""), "there is nothing to resume")
 			c := occApply(t, o, occHere("Juliet", ""), occHere("Romeo", "", self))
 			assert.Equal(t, mucfr.RoomJoined, c.Kind)
 			assert.False(t, c.Resumed)
@@ -63,7 +63,7 @@ func TestOccupancyJoin(t *testing.T) {
 			"an error of something":   {occPresence("Juliet", "error", occMark("5")), "4"},
 		} {
 			t.Run(rule, func(t *testing.T) {
-				assert.Equal(t, occAsk(test.want), occInside(t, test.last).Join())
+				assert.Equal(t, occAsk(test.want), occInside(t, test.last).Join(""))
 			})
 		}
 	})
@@ -71,30 +71,48 @@ func TestOccupancyJoin(t *testing.T) {
 		o := occInside(t)
 		o.LastPresence = true
 		occApply(t, o, occMessage("Juliet", occMark("5")))
-		assert.Equal(t, occAsk("3"), o.Join())
+		assert.Equal(t, occAsk("3"), o.Join(""))
 		occApply(t, o, occHere("Romeo", "6", self), occMessage("Juliet", occMark("7")))
-		assert.Equal(t, occAsk("6"), occRestarted(t, o).Join())
+		assert.Equal(t, occAsk("6"), occRestarted(t, o).Join(""))
 		occApply(t, o, occMessage("Juliet", occMark("s2/1")))
-		assert.Equal(t, mucfr.Element{}, o.Join(), "there was no presence of this session")
+		assert.Equal(t, mucfr.Element{}, o.Join(""), "there was no presence of this session")
+	})
+	t.Run("its own presence that is from before the answer", func(t *testing.T) {
+		o := occInside(t)
+		require.Equal(t, occAsk("4"), o.Join("j1"))
+		occApply(t, o, occHere("Romeo", "9", self), occMessage("Juliet", occMark("10")))
+		require.Equal(t, occAsk("4"), o.Join("j2"), "something may be missing before these")
+		answer := strings.Replace(occHere("Romeo", "12", self), "<presence", "<presence id='j2'", 1)
+		occApply(t, o, occHere("Romeo", "9", self), answer, occMessage("Juliet", occMark("13")))
+		assert.Equal(t, occAsk("13"), o.Join("j3"))
+	})
+	t.Run("a room whose answer has no id", func(t *testing.T) {
+		o := occInside(t)
+		require.Equal(t, occAsk("4"), o.Join("j1"))
+		occApply(t, o, occHere("Romeo", "9", self), occMessage("Juliet", "<body>x</body>"+occMark("10")))
+		require.True(t, o.Inside())
+		require.Equal(t, occAsk("4"), occRestarted(t, o).Join(""), "it may not be the answer")
+		occApply(t, o, occMessage("Juliet", "<subject/>"+occMark("11")))
+		assert.Equal(t, occAsk("11"), o.Join("j2"), "the subject ends it")
 	})
 	t.Run("MF-07: another type is none", func(t *testing.T) {
 		for _, typ := range []string{"", "resume", "nonsense"} {
 			o := occInside(t, occMessage("Juliet", strings.Replace(occMark("5"), " session", ` type="`+typ+`" session`, 1)))
-			assert.Equal(t, occAsk("5"), o.Join(), typ)
+			assert.Equal(t, occAsk("5"), o.Join(""), typ)
 		}
 	})
 	t.Run("the first annotation counts", func(t *testing.T) {
-		assert.Equal(t, occAsk("5"), occInside(t, occMessage("Juliet", occMark("5")+occMark("6"))).Join())
+		assert.Equal(t, occAsk("5"), occInside(t, occMessage("Juliet", occMark("5")+occMark("6"))).Join(""))
 	})
 	t.Run("an annotation is a child of the stanza", func(t *testing.T) {
-		assert.Equal(t, occAsk("4"), occInside(t, occMessage("Juliet", `<forwarded xmlns="urn:xmpp:forward:0">`+occMark("5")+`</forwarded>`)).Join())
+		assert.Equal(t, occAsk("4"), occInside(t, occMessage("Juliet", `<forwarded xmlns="urn:xmpp:forward:0">`+occMark("5")+`</forwarded>`)).Join(""))
 	})
 	t.Run("the nickname that is asked for", func(t *testing.T) {
 		o := occInside(t)
 		require.NoError(t, o.SetNick("Ro"))
 		assert.Equal(t, "grove@chat.example/Ro", o.Address().String())
 		assert.Equal(t, "Romeo", o.Nick(), "as long as the room says nothing else")
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Rho", "5", self, mucfr.StatusNick))
 		assert.Equal(t, "Rho", o.Nick(), "the room has chosen")
 		assert.Equal(t, "grove@chat.example/Rho", o.Address().String())
@@ -104,7 +122,7 @@ func TestOccupancyJoin(t *testing.T) {
 	})
 	t.Run("without a room nothing happens", func(t *testing.T) {
 		var o mucfr.Occupancy
-		assert.Equal(t, mucfr.Element{}, o.Join())
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
 		for _, s := range []string{
 			occHere("Romeo", "1", self), `<presence/>`, `<presence from="/Romeo"/>`, `<message type="groupchat"><subject>A</subject></message>`,
 		} {
@@ -119,17 +137,17 @@ func TestOccupancyJoin(t *testing.T) {
 func TestOccupancyAnswers(t *testing.T) {
 	t.Run("MF-33: what has changed", func(t *testing.T) {
 		o := occInside(t)
-		require.Equal(t, occAsk("4"), o.Join())
+		require.Equal(t, occAsk("4"), o.Join(""))
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o), "they are known meanwhile")
 		assert.Equal(t, mucfr.OccupantLeft, occApply(t, o, occGone("Tybalt", "5")).Kind)
 		assert.Equal(t, mucfr.OccupantEntered, occApply(t, o, occHere("Mercutio", "6")).Kind)
 		assert.Equal(t, mucfr.Change{Kind: mucfr.RoomJoined, Nick: "Romeo", Codes: []int{self}, Resumed: true}, occApply(t, o, occHere("Romeo", "7", self)))
 		assert.Equal(t, []string{"Juliet", "Mercutio", "Romeo"}, occNicks(o))
-		assert.Equal(t, occAsk("7"), o.Join())
+		assert.Equal(t, occAsk("7"), o.Join(""))
 	})
 	t.Run("MF-33: a reset, and all", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occReset)
 		assert.Equal(t, mucfr.Change{Kind: mucfr.RoomReset, Gone: []string{"Juliet", "Romeo", "Tybalt"}}, c)
 		assert.Empty(t, occNicks(o))
@@ -140,57 +158,57 @@ func TestOccupancyAnswers(t *testing.T) {
 	})
 	t.Run("MF-33: a reset behind a subject of before the answer", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		assert.Equal(t, mucfr.RoomReset, occApply(t, o, occMessage("Juliet", "<subject>No</subject>"+occMark("5")), occReset).Kind)
 	})
 	t.Run("somebody else who had the nickname is gone", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		assert.Equal(t, mucfr.OccupantLeft, occApply(t, o, occGone("Romeo", "5", mucfr.StatusBanned)).Kind)
 		assert.Equal(t, mucfr.RoomJoined, occApply(t, o, occHere("Romeo", "6", self)).Kind)
 	})
 	t.Run("MF-33: no annotations any more, and all", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occHere("Juliet", ""), occHere("Mercutio", ""), occHere("Romeo", "", self))
 		assert.Equal(t, mucfr.Change{Kind: mucfr.RoomJoined, Nick: "Romeo", Codes: []int{self}, Gone: []string{"Tybalt"}}, c)
 		assert.Equal(t, []string{"Juliet", "Mercutio", "Romeo"}, occNicks(o))
 		assert.False(t, o.Supported())
-		assert.Equal(t, mucfr.Element{}, o.Join())
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
 	})
 	t.Run("MF-33: another session, and all", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occHere("Juliet", "s2/1"), occHere("Romeo", "s2/2", self))
 		assert.Equal(t, []string{"Tybalt"}, c.Gone)
 		assert.False(t, c.Resumed)
-		assert.Equal(t, occAsk("s2/2"), o.Join())
+		assert.Equal(t, occAsk("s2/2"), o.Join(""))
 	})
 	t.Run("MF-33: of two sessions, none is the one asked for", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		assert.False(t, occApply(t, o, occHere("Juliet", "s2/1"), occHere("Romeo", "5", self)).Resumed)
 	})
 	t.Run("what was known is not asked for, and listed", func(t *testing.T) {
 		o := mucfr.NewOccupancy(occRoom)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Juliet", ""), occHere("Tybalt", ""), occHere("Romeo", "", self))
-		require.Equal(t, mucfr.Element{}, o.Join())
+		require.Equal(t, mucfr.Element{}, o.Join(""))
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
 		c := occApply(t, o, occHere("Juliet", ""), occHere("Romeo", "", self))
 		assert.Equal(t, []string{"Tybalt"}, c.Gone)
 	})
 	t.Run("a client that is still there as far as the room knows", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occGone("Tybalt", "9"), occMessage("Juliet", "<body>Ay me!</body>"+occMark("10")))
-		assert.Equal(t, occAsk("4"), o.Join(), "5 to 8 were lost")
+		assert.Equal(t, occAsk("4"), o.Join(""), "5 to 8 were lost")
 		occApply(t, o, occGone("Romeo", "11", self, mucfr.StatusKicked, mucfr.StatusError))
 		assert.Equal(t, mucfr.RoomJoined, occApply(t, o, occHere("Mercutio", "5"), occHere("Romeo", "12", self)).Kind, "it was not about this visit")
 	})
 	t.Run("the room takes its presence of before for the answer", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		require.Equal(t, mucfr.RoomJoined, occApply(t, o, occHere("Romeo", "9", self)).Kind)
 		assert.Equal(t, mucfr.RoomReset, occApply(t, o, occReset).Kind)
 		assert.False(t, o.Inside())
@@ -199,24 +217,24 @@ func TestOccupancyAnswers(t *testing.T) {
 	})
 	t.Run("AM-18: cut off in an answer", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Mercutio", "5"), occGone("Tybalt", "6"))
-		assert.Equal(t, occAsk("4"), o.Join(), "of what has changed all comes again")
+		assert.Equal(t, occAsk("4"), o.Join(""), "of what has changed all comes again")
 		occApply(t, o, occReset, occHere("Juliet", "7"))
-		assert.Equal(t, occAsk("7"), o.Join(), "a whole state has come so far")
+		assert.Equal(t, occAsk("7"), o.Join(""), "a whole state has come so far")
 		assert.Equal(t, []string{"Juliet"}, occNicks(o))
 		occApply(t, o, occReset)
-		assert.Equal(t, mucfr.Element{}, o.Join(), "nothing of it has")
+		assert.Equal(t, mucfr.Element{}, o.Join(""), "nothing of it has")
 
 		first := mucfr.NewOccupancy(occRoom)
-		first.Join()
+		first.Join("")
 		occApply(t, first, occHere("Juliet", "7"))
-		assert.Equal(t, mucfr.Element{}, first.Join(), "it may be from before the answer")
+		assert.Equal(t, mucfr.Element{}, first.Join(""), "it may be from before the answer")
 		assert.Empty(t, occNicks(first))
 	})
 	t.Run("AM-18: an answer that was cut off is undone", func(t *testing.T) {
 		for rule, end := range map[string]func(o *mucfr.Occupancy) *mucfr.Occupancy{
-			"by the next join":  func(o *mucfr.Occupancy) *mucfr.Occupancy { o.Join(); return o },
+			"by the next join":  func(o *mucfr.Occupancy) *mucfr.Occupancy { o.Join(""); return o },
 			"by a lost session": func(o *mucfr.Occupancy) *mucfr.Occupancy { o.Lost(); return o },
 			"by a refusal": func(o *mucfr.Occupancy) *mucfr.Occupancy {
 				occApply(t, o, occPresence("Romeo", "error", ""))
@@ -226,13 +244,13 @@ func TestOccupancyAnswers(t *testing.T) {
 		} {
 			t.Run(rule, func(t *testing.T) {
 				o := occInside(t)
-				o.Join()
+				o.Join("")
 				occApply(t, o, occHere("Mercutio", "5"), occGone("Tybalt", "6"), occPresence("Juliet", "", "<show>away</show>"+occUser("participant")+occMark("7")))
 				o = end(o)
 				assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o), "Mercutio may go, and the room will not say so")
 				one, _ := o.Occupant("Juliet")
 				assert.True(t, one.Payload.IsZero())
-				assert.Equal(t, occAsk("4"), o.Join())
+				assert.Equal(t, occAsk("4"), o.Join(""))
 			})
 		}
 		for rule, test := range map[string]struct {
@@ -246,12 +264,12 @@ func TestOccupancyAnswers(t *testing.T) {
 			t.Run("who was told to be there is "+rule, func(t *testing.T) {
 				o := occInside(t)
 				for range 2 {
-					o.Join()
+					o.Join("")
 					occApply(t, o, occHere("Mercutio", "5"))
 				}
-				o.Join()
+				o.Join("")
 				assert.Equal(t, test.gone, occApply(t, o, test.last...).Gone)
-				o.Join()
+				o.Join("")
 				assert.Empty(t, occApply(t, o, occGone("Mercutio", "9"), occHere("Romeo", "10", self)).Gone, "this was told")
 			})
 		}
@@ -260,9 +278,9 @@ func TestOccupancyAnswers(t *testing.T) {
 		o := occInside(t)
 		o.LastPresence = true
 		occApply(t, o, occMessage("Juliet", occMark("s2/1")))
-		require.Equal(t, mucfr.Element{}, o.Join())
+		require.Equal(t, mucfr.Element{}, o.Join(""))
 		occApply(t, o, occHere("Juliet", "s2/2"))
-		assert.Equal(t, mucfr.Element{}, o.Join(), "Tybalt may be gone")
+		assert.Equal(t, mucfr.Element{}, o.Join(""), "Tybalt may be gone")
 		assert.Equal(t, []string{"Tybalt"}, occApply(t, o, occHere("Juliet", "s2/2"), occHere("Romeo", "s2/3", self)).Gone)
 	})
 	for name, codes := range map[string][]int{
@@ -271,7 +289,7 @@ func TestOccupancyAnswers(t *testing.T) {
 	} {
 		t.Run("removed while it enters: "+name, func(t *testing.T) {
 			o := occInside(t)
-			o.Join()
+			o.Join("")
 			c := occApply(t, o, occGone("Romeo", "5", codes...))
 			assert.Equal(t, mucfr.Change{Kind: mucfr.RoomLeft, Nick: "Romeo", Codes: codes}, c)
 			assert.Equal(t, mucfr.Change{}, occApply(t, o, occHere("Romeo", "6", self)))
@@ -285,7 +303,7 @@ func TestOccupancyRefused(t *testing.T) {
 		`<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">Taken.</text></error>`
 	t.Run("an error ends the join, and what is known is kept", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occPresence("Romeo", "error", refusal))
 		assert.Equal(t, mucfr.RoomRefused, c.Kind)
 		require.ErrorIs(t, c.Err, mstanza.Error{Type: mstanza.Cancel, Condition: mstanza.Conflict})
@@ -294,18 +312,18 @@ func TestOccupancyRefused(t *testing.T) {
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, occHere("Romeo", "9", self)), "it has not asked")
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, occReset))
-		assert.Equal(t, occAsk("4"), o.Join())
+		assert.Equal(t, occAsk("4"), o.Join(""))
 	})
 	t.Run("the condition is the first one", func(t *testing.T) {
 		o := mucfr.NewOccupancy(occRoom)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occPresence("", "error", `<error type="auth"><gone xmlns="urn:example:0"/><forbidden xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>`+
 			`<conflict xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error><error type="wait"/>`))
 		assert.Equal(t, mstanza.Error{Type: mstanza.Auth, Condition: mstanza.Forbidden}, c.Err)
 	})
 	t.Run("an error without a condition", func(t *testing.T) {
 		o := mucfr.NewOccupancy(occRoom)
-		o.Join()
+		o.Join("")
 		c := occApply(t, o, occPresence("", "error", ""))
 		require.ErrorIs(t, c.Err, mstanza.Error{Condition: mstanza.UndefinedCondition})
 	})

@@ -33,17 +33,17 @@ func TestOccupancyJSON(t *testing.T) {
 		is, _ := n.Occupant("Mercutio")
 		assert.Equal(t, was, is)
 		assert.Equal(t, mucfr.Change{}, occApply(t, n, occHere("Benvolio", "9")), "it has to enter first")
-		assert.Equal(t, occAsk("5"), n.Join())
+		assert.Equal(t, occAsk("5"), n.Join(""))
 		c := occApply(t, n, occGone("Tybalt", "6"), occHere("Romeo", "7", self))
 		assert.True(t, c.Resumed)
 		assert.Equal(t, []string{"Juliet", "Mercutio", "Romeo"}, occNicks(n))
 	})
 	t.Run("AM-18: ended in the middle of an answer", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Juliet", ""))
 		n := occRestarted(t, o)
-		require.Equal(t, occAsk("4"), n.Join())
+		require.Equal(t, occAsk("4"), n.Join(""))
 		c := occApply(t, n, occHere("Juliet", ""), occHere("Romeo", "", self))
 		assert.Equal(t, []string{"Tybalt"}, c.Gone)
 	})
@@ -54,7 +54,7 @@ func TestOccupancyJSON(t *testing.T) {
 		assert.Empty(t, occNicks(o))
 		assert.Empty(t, o.Subject())
 		assert.Empty(t, o.Codes())
-		assert.Equal(t, mucfr.Element{}, o.Join())
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
 	})
 	whole := occSaved(t, occInside(t))
 	for name, change := range map[string]func(m map[string]any){
@@ -114,7 +114,7 @@ func TestOccupancyJSON(t *testing.T) {
 			require.NoError(t, err)
 			o := new(mucfr.Occupancy)
 			require.NoError(t, json.Unmarshal(half, o))
-			assert.Equal(t, mucfr.Element{}, o.Join(), key)
+			assert.Equal(t, mucfr.Element{}, o.Join(""), key)
 		}
 	})
 }
@@ -139,16 +139,16 @@ func occupantIn(m map[string]any) map[string]any {
 func TestOccupancyBounds(t *testing.T) {
 	long := strings.Repeat("a", mucfr.MaxPoint)
 	t.Run("a session or an id that is too long is nothing to resume at", func(t *testing.T) {
-		assert.Equal(t, occAsk(long), occInside(t, occHere("Juliet", long)).Join())
-		assert.Equal(t, occAsk(long+"/1"), occInside(t, occHere("Juliet", long+"/1")).Join())
+		assert.Equal(t, occAsk(long), occInside(t, occHere("Juliet", long)).Join(""))
+		assert.Equal(t, occAsk(long+"/1"), occInside(t, occHere("Juliet", long+"/1")).Join(""))
 		for _, id := range []string{long + "a", long + "a/1"} {
 			o := occInside(t, occHere("Juliet", id))
 			assert.True(t, o.Inside())
 			assert.NotContains(t, occSaved(t, o), long)
-			assert.Equal(t, mucfr.Element{}, o.Join())
+			assert.Equal(t, mucfr.Element{}, o.Join(""))
 			assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
 		}
-		assert.Equal(t, occAsk("6"), occInside(t, occHere("Juliet", long+"a"), occHere("Juliet", "6")).Join(), "the next one may be shorter")
+		assert.Equal(t, occAsk("6"), occInside(t, occHere("Juliet", long+"a"), occHere("Juliet", "6")).Join(""), "the next one may be shorter")
 	})
 	t.Run("a presence that is too large is not kept", func(t *testing.T) {
 		status := func(n int) string { return "<status>" + strings.Repeat("a", n-len("<status></status>")) + "</status>" }
@@ -165,7 +165,7 @@ func TestOccupancyBounds(t *testing.T) {
 			assert.Equal(t, "moderator", one.Role.String(), "the rest counts")
 			assert.Equal(t, occNicks(o), occNicks(occRestarted(t, o)))
 		}
-		assert.Equal(t, occAsk("5"), o.Join())
+		assert.Equal(t, occAsk("5"), o.Join(""))
 	})
 	t.Run("more than all presences is not kept", func(t *testing.T) {
 		o := occInside(t)
@@ -178,10 +178,10 @@ func TestOccupancyBounds(t *testing.T) {
 			}
 		}
 		assert.Equal(t, mucfr.MaxPresences/len(large), full)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occGone("N0", ""))
 		o.Lost()
-		o.Join()
+		o.Join("")
 		occApply(t, o, occPresence("One more", "", large+occUser("participant")))
 		one, _ := o.Occupant("One more")
 		assert.True(t, one.Payload.IsZero(), "there is none after what was undone")
@@ -195,18 +195,18 @@ func TestOccupancyBounds(t *testing.T) {
 	t.Run("more occupants are not kept, and the client does not resume", func(t *testing.T) {
 		o := new(mucfr.Occupancy)
 		require.NoError(t, json.Unmarshal([]byte(occMany(mucfr.MaxOccupants)), o))
-		assert.Equal(t, occAsk("5"), o.Join())
+		assert.Equal(t, occAsk("5"), o.Join(""))
 		occApply(t, o, occHere("One more", "6"))
-		assert.Equal(t, occAsk("5"), occRestarted(t, o).Join(), "what was known before is all that there was")
-		assert.Equal(t, occAsk("5"), o.Join())
+		assert.Equal(t, occAsk("5"), occRestarted(t, o).Join(""), "what was known before is all that there was")
+		assert.Equal(t, occAsk("5"), o.Join(""))
 		assert.True(t, occApply(t, o, occHere("Romeo", "6", self)).Resumed)
 		assert.Equal(t, mucfr.OccupantEntered, occApply(t, o, occHere("One more", "6")).Kind)
 		assert.Len(t, occNicks(o), mucfr.MaxOccupants)
 		occApply(t, o, occGone("N0", "7"))
-		assert.Equal(t, mucfr.Element{}, occRestarted(t, o).Join(), "somebody is not known")
-		assert.Equal(t, mucfr.Element{}, o.Join())
+		assert.Equal(t, mucfr.Element{}, occRestarted(t, o).Join(""), "somebody is not known")
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
 		assert.Len(t, occApply(t, o, occHere("Romeo", "8", self)).Gone, mucfr.MaxOccupants-2)
-		assert.Equal(t, occAsk("8"), o.Join())
+		assert.Equal(t, occAsk("8"), o.Join(""))
 	})
 	t.Run("a text is cut off", func(t *testing.T) {
 		o := occInside(t, occMessage("", "<subject>a"+strings.Repeat("é", mucfr.MaxSubject)+"</subject>"))

@@ -111,7 +111,7 @@ func occApply(t testing.TB, o *mucfr.Occupancy, stanzas ...string) mucfr.Change 
 func occInside(t testing.TB, stanzas ...string) *mucfr.Occupancy {
 	t.Helper()
 	o := mucfr.NewOccupancy(occRoom)
-	require.Equal(t, mucfr.Element{}, o.Join())
+	require.Equal(t, mucfr.Element{}, o.Join(""))
 	require.Equal(t, mucfr.RoomJoined, occApply(t, o,
 		occHere("Juliet", "1"), occHere("Tybalt", "2"), occHere("Romeo", "3", self)).Kind)
 	occApply(t, o, occMessage("", occSubject+occMark("4")))

@@ -61,7 +61,7 @@ func occEntering(t *testing.T, o *mucfr.Occupancy) string {
 	x := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Space: muc.NS, Local: "x"}})
 	var b bytes.Buffer
 	e := xml.NewEncoder(&b)
-	_, err := xmlstream.Copy(e, p.Wrap(xmlstream.MultiReader(x, o.Join().TokenReader())))
+	_, err := xmlstream.Copy(e, p.Wrap(xmlstream.MultiReader(x, o.Join("").TokenReader())))
 	require.NoError(t, err)
 	require.NoError(t, e.Flush())
 	return b.String()

@@ -49,7 +49,7 @@ func TestOccupancyLeft(t *testing.T) {
 			assert.Subset(t, c.Gone, []string{"Juliet", "Tybalt"})
 			assert.Empty(t, occNicks(o))
 			assert.Empty(t, o.Subject())
-			assert.Equal(t, mucfr.Element{}, o.Join(), "another room may be there now")
+			assert.Equal(t, mucfr.Element{}, o.Join(""), "another room may be there now")
 		}
 	})
 	t.Run("AM-15: a presence of the room that nobody has asked for", func(t *testing.T) {
@@ -58,12 +58,12 @@ func TestOccupancyLeft(t *testing.T) {
 		assert.True(t, o.Inside())
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
 
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Romeo", "5", self), occMessage("", occSubject+occMark("6")))
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, occReset), "the answer has come to its end")
 
 		first := mucfr.NewOccupancy(occRoom)
-		first.Join()
+		first.Join("")
 		assert.Equal(t, mucfr.Change{}, occApply(t, first, occHere("Juliet", "1"), occReset), "it has not asked to resume")
 		assert.Equal(t, []string{"Juliet"}, occNicks(first))
 
@@ -78,7 +78,7 @@ func TestOccupancyLeft(t *testing.T) {
 		o.Lost()
 		assert.False(t, o.Inside())
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, occHere("Mercutio", "9")), "something may be missing before")
-		assert.Equal(t, occAsk("4"), o.Join())
+		assert.Equal(t, occAsk("4"), o.Join(""))
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
 	})
 }
@@ -111,7 +111,7 @@ func TestOccupancyFollows(t *testing.T) {
 		assert.False(t, ok)
 		assert.Equal(t, mucfr.OccupantEntered, occApply(t, o, occHere("Juliet", "6")).Kind)
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, occGone("Nobody", "7")))
-		assert.Equal(t, occAsk("7"), o.Join())
+		assert.Equal(t, occAsk("7"), o.Join(""))
 	})
 	t.Run("D-31: MF-28: who is renamed is the same one", func(t *testing.T) {
 		o := occInside(t)
@@ -155,7 +155,7 @@ func TestOccupancyFollows(t *testing.T) {
 	})
 	t.Run("AM-16, MF-20: it is told once that messages are missing", func(t *testing.T) {
 		o := occInside(t)
-		o.Join()
+		o.Join("")
 		occApply(t, o, occHere("Romeo", "5", self))
 		elsewhere := strings.Replace(occMessage("", occTruncated), "grove@", "tomb@", 1)
 		private := strings.Replace(occMessage("", occTruncated), "groupchat", "normal", 1)
@@ -166,7 +166,7 @@ func TestOccupancyFollows(t *testing.T) {
 		assert.Equal(t, mucfr.Change{Kind: mucfr.HistoryTruncated}, occApply(t, o, noticed))
 		assert.Equal(t, mucfr.Change{}, occApply(t, o, noticed), "once")
 		occApply(t, o, occMessage("Juliet", strings.Replace(occTruncated, "type=", `session="s1" id="9" type=`, 1)))
-		assert.Equal(t, occAsk("5"), o.Join(), "it is no place to resume at")
+		assert.Equal(t, occAsk("5"), o.Join(""), "it is no place to resume at")
 		occApply(t, o, occHere("Romeo", "6", self))
 		assert.Equal(t, mucfr.HistoryTruncated, occApply(t, o, noticed).Kind, "once for each join")
 	})
@@ -174,7 +174,7 @@ func TestOccupancyFollows(t *testing.T) {
 		o := occInside(t, occHere("Juliet", "s2/1"))
 		assert.True(t, o.Inside())
 		assert.Equal(t, []string{"Juliet", "Romeo", "Tybalt"}, occNicks(o))
-		assert.Equal(t, occAsk("s2/1"), o.Join())
+		assert.Equal(t, occAsk("s2/1"), o.Join(""))
 	})
 	t.Run("what is not from the room", func(t *testing.T) {
 		o := occInside(t)

@@ -209,7 +209,7 @@ func TestRejoin(t *testing.T) {
 			"Romeo (participant romeo@montague.lit/lane) 110 100 *", "room truncated",
 		}, back(r))
 	})
-	t.Run("MF-14: a reset is nothing but that", func(t *testing.T) {
+	t.Run("MF-12, MF-14: a reset is nothing but that, and comes first", func(t *testing.T) {
 		r := crowded(t, mucfr.Options{AnnotateAll: true}, 1)
 		to, err := r.Join(mucfr.Join{JID: full("romeo"), Nick: "Romeo", Role: participant, Presence: presence(t, enters+resume(mucfr.Element{}))})
 		require.NoError(t, err)

@@ -75,6 +75,21 @@ func TestEnter(t *testing.T) {
 		assert.Equal(t, []string{"Juliet (participant) *", "Romeo (participant) 110 *", "Juliet says Ay me! late *", "Juliet subject The balcony late *"},
 			r.enter("romeo", "Romeo", participant, optIn))
 	})
+	t.Run("the presence that answers has the id of what it answers", func(t *testing.T) {
+		r := newRoom(t, mucfr.Options{})
+		r.enter("juliet", "Juliet", participant, optIn)
+		for range 2 {
+			to, err := r.Join(mucfr.Join{JID: full("romeo"), Nick: "Romeo", Role: participant, ID: "x<'1", Presence: presence(t, enters+optIn)})
+			require.NoError(t, err)
+			for _, s := range to {
+				if own := read(t, s); own.From.Resourcepart() == "Romeo" && s.To.Equal(full("romeo")) {
+					assert.Equal(t, "x<'1", own.ID)
+				} else {
+					assert.Empty(t, own.ID)
+				}
+			}
+		}
+	})
 	t.Run("MF-22: codes of one's own presence, also on resume", func(t *testing.T) {
 		r := newRoom(t, mucfr.Options{Config: mucfr.Config{NonAnonymous: true, Logged: true}})
 		to, err := r.Join(mucfr.Join{JID: full("romeo"), Nick: "Romeo", Role: moderator, Presence: presence(t, enters+optIn), Codes: []int{mucfr.StatusCreated, mucfr.StatusNick}})

@@ -65,6 +65,7 @@ type model struct {
 	opts   mucfr.Options
 
 	follow  bool // by an Occupancy
+	joins   int
 	room    *mucfr.Room
 	viewers []*viewer
 	said    int
@@ -205,6 +206,14 @@ func (m *model) say(v *viewer) error {
 		m.log("%s types", v.jid)
 		return m.send(m.room.Say(v.jid, "", payload("<composing xmlns='http://jabber.org/protocol/chatstates'/>")))
 	}
+	return m.talk(v)
+}
+
+// talk lets a client say something that is kept.
+func (m *model) talk(v *viewer) error {
+	if _, ok := m.room.Client(v.jid); !ok {
+		return nil
+	}
 	m.log("%s says message %d", v.jid, m.said)
 	m.said++
 	return m.send(m.room.Say(v.jid, "", payload(fmt.Sprintf("<body>message %d</body>", m.said-1))))
@@ -230,7 +239,7 @@ func (m *model) join(v *viewer, link int, resume bool) error {
 		v.start, v.excused, v.checked = m.said, 0, 0
 	}
 	j := mucfr.Join{
-		JID: v.jid, Nick: nick, Affiliation: muc.AffiliationNone, Role: roles[m.choose(len(roles))],
+		JID: v.jid, Nick: nick, ID: m.id(), Affiliation: muc.AffiliationNone, Role: roles[m.choose(len(roles))],
 		Presence: mucfr.Presence{MUC: true, Request: &ask, Payload: payload("<show>" + shows[m.choose(len(shows))] + "</show>")},
 	}
 	switch m.choose(4) {
@@ -256,6 +265,9 @@ func (m *model) join(v *viewer, link int, resume bool) error {
 	return m.send(to, err)
 }
 
+// id returns the id of the last presence by which somebody has entered.
+func (m *model) id() string { return fmt.Sprint("join", m.joins) }
+
 // ask returns what a client asks for who enters.
 func (m *model) ask(v *viewer, resume bool) (ask mucfr.Element, err error) {
 	if !m.follow {
@@ -279,19 +291,18 @@ func (m *model) ask(v *viewer, resume bool) (ask mucfr.Element, err error) {
 	if err := v.occupancy.SetNick(v.nick); err != nil {
 		return ask, err
 	}
-	ask = v.occupancy.Join()
-	// The room may still talk to the connection that was lost, to the same address. What it
-	// says is about others: the client's own presence would be taken for the end of the
-	// answer.
+	m.joins++
+	ask = v.occupancy.Join(m.id())
+	// The room may still talk to the connection that was lost, to the same address.
 	v.early = true
 	for _, other := range m.viewers {
-		if !other.jid.Bare().Equal(v.jid.Bare()) && m.choose(4) == 0 {
+		if other != v && m.choose(4) == 0 {
 			v.link = m.choose(4)
 			if err := m.send(m.room.Update(other.jid, payload("<show>"+shows[m.choose(len(shows))]+"</show>"))); err != nil {
 				return ask, err
 			}
 			v.link = m.choose(4)
-			if err := m.say(other); err != nil {
+			if err := m.talk(other); err != nil {
 				return ask, err
 			}
 		}

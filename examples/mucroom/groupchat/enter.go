@@ -48,7 +48,7 @@ func (s *Service) enter(q request, r *room, nick string, p mucfr.Presence) {
 		role = o.Role // It may have been given voice, or have lost it.
 	}
 	to, err := r.Join(mucfr.Join{
-		JID: q.from, Nick: nick, Affiliation: affiliation, Role: role, Presence: p, Codes: codes,
+		JID: q.from, Nick: nick, ID: q.id, Affiliation: affiliation, Role: role, Presence: p, Codes: codes,
 	})
 	switch {
 	case errors.Is(err, mucfr.ErrAddress):
