@@ -14,6 +14,8 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/xmppext/xmppext/internal/xmlname"
 )
 
 const (
@@ -76,6 +78,11 @@ func Read(r xml.TokenReader) (Content, []byte, error) {
 	return c, b.Bytes(), nil
 }
 
+// writable reports whether others can read an element that was read.
+func writable(start xml.StartElement) bool {
+	return xmlname.Safe(start.Name) && !slices.ContainsFunc(start.Attr, func(a xml.Attr) bool { return !xmlname.Safe(a.Name) })
+}
+
 // inspect looks at the children of a message. It leaves out declarations of
 // namespaces, which encoding/xml makes again, and namespaces that are those of the
 // element around, which it would declare again.
@@ -93,6 +100,9 @@ func inspect(tokens []xml.Token) (Content, error) {
 		case xml.StartElement:
 			t.Attr = withoutDeclarations(t.Attr)
 			tokens[i] = t
+			if !writable(t) {
+				return c, errNoMessage
+			}
 			switch depth {
 			case 0:
 				if t.Name.Local != "message" || i > 0 {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/xmppext/xmppext/internal/xmlname"
 )
 
 // MaxPayload is how many bytes of a stanza's payload a room takes, as it is written to
@@ -208,14 +210,8 @@ const (
 	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 )
 
-// wellFormed reports whether a name can be written without its prefix. Behind one,
-// package encoding/xml reads names that begin with a digit, or have a colon. Which other
-// letters a name begins with is something that XML parsers differ in, and that no
-// protocol needs.
-func wellFormed(name xml.Name) bool {
-	const first = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	return strings.IndexAny(name.Local, first) == 0 && !strings.Contains(name.Local, ":") && name.Space != nsXMLNS
-}
+// wellFormed reports whether a name can be written without its prefix.
+func wellFormed(name xml.Name) bool { return xmlname.Safe(name) && name.Space != nsXMLNS }
 
 // ofStanzas reports whether a namespace is one that stanzas are in.
 func ofStanzas(space string) bool {
