@@ -43,8 +43,9 @@ func (r *Room) Join(j Join) ([]Stanza, error) {
 	if _, err := r.place(j.Nick); err != nil {
 		return nil, err
 	}
-	if j.JID.Localpart() == "" && j.JID.Resourcepart() == "" {
-		return nil, fmt.Errorf("%w: %s is no client's", ErrAddress, j.JID)
+	// What is written has to be read as the same address, by others and from a Store.
+	if again, err := jid.Parse(j.JID.String()); err != nil || !again.Equal(j.JID) || again.Resourcepart() == "" {
+		return nil, fmt.Errorf("%w: %q is no client's", ErrAddress, j.JID)
 	}
 	if j.Role == muc.RoleNone {
 		return nil, ErrRole

@@ -155,6 +155,12 @@ func (w *payloadWriter) start(start xml.StartElement) {
 	}
 	prefixes, seen := 0, make(map[xml.Name]bool, len(start.Attr))
 	for _, a := range start.Attr {
+		if len(w.b) > MaxPayload {
+			break // Each may have a long namespace, which costs its sender nothing.
+		}
+		if a.Name.Space == "xml" {
+			a.Name.Space = nsXML // What others write with the prefix is the same attribute.
+		}
 		if !seen[a.Name] { // Package encoding/xml takes one twice.
 			prefixes = w.attr(a, prefixes)
 		}
@@ -165,13 +171,13 @@ func (w *payloadWriter) start(start xml.StartElement) {
 
 // attr writes an attribute, and returns how many prefixes there are then.
 func (w *payloadWriter) attr(a xml.Attr, prefixes int) int {
-	if a.Name.Space == "xmlns" || a.Name == (xml.Name{Local: "xmlns"}) || !wellFormed(a.Name) {
+	if a.Name.Space == "xmlns" || !wellFormed(a.Name) {
 		return prefixes
 	}
 	w.b = append(w.b, ' ')
 	switch a.Name.Space {
 	case "":
-	case nsXML, "xml":
+	case nsXML:
 		w.b = append(w.b, "xml:"...)
 	default:
 		w.b = fmt.Appendf(w.b, `xmlns:p%d="`, prefixes)
@@ -210,8 +216,11 @@ const (
 	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 )
 
-// wellFormed reports whether a name can be written without its prefix.
-func wellFormed(name xml.Name) bool { return xmlname.Safe(name) && name.Space != nsXMLNS }
+// wellFormed reports whether a name can be written without its prefix. For package
+// encoding/xml an xmlns without one is a name of no namespace.
+func wellFormed(name xml.Name) bool {
+	return xmlname.Safe(name) && name.Local != "xmlns" && name.Space != nsXMLNS
+}
 
 // ofStanzas reports whether a namespace is one that stanzas are in.
 func ofStanzas(space string) bool {

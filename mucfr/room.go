@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -236,8 +237,8 @@ func (r *Room) place(nick string) (jid.JID, error) {
 	if err != nil {
 		return jid.JID{}, fmt.Errorf("%w: the nickname: %w", ErrAddress, err)
 	}
-	if nick == "" || at.Resourcepart() != nick {
-		return jid.JID{}, fmt.Errorf("%w: a nickname is a resourcepart as RFC 7622 prepares it", ErrAddress)
+	if strings.Trim(nick, " ") == "" || at.Resourcepart() != nick {
+		return jid.JID{}, fmt.Errorf("%w: a nickname is a resourcepart as RFC 7622 prepares it, and not just spaces", ErrAddress)
 	}
 	return at, nil
 }

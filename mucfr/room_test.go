@@ -150,7 +150,11 @@ func TestEnter(t *testing.T) {
 			"no nickname":                        {mucfr.Join{JID: full("romeo"), Role: participant}, mucfr.ErrAddress},
 			"a nickname that is not one":         {mucfr.Join{JID: full("romeo"), Nick: "\x00", Role: participant}, mucfr.ErrAddress},
 			"a nickname that is not prepared":    {mucfr.Join{JID: full("romeo"), Nick: "Romeo\u00a0", Role: participant}, mucfr.ErrAddress},
+			"a nickname that nobody sees":        {mucfr.Join{JID: full("romeo"), Nick: "  ", Role: participant}, mucfr.ErrAddress},
 			"no client":                          {mucfr.Join{JID: jid.MustParse("montague.lit"), Nick: "Romeo", Role: participant}, mucfr.ErrAddress},
+			"an account":                         {mucfr.Join{JID: jid.MustParse("romeo@montague.lit"), Nick: "Romeo", Role: participant}, mucfr.ErrAddress},
+			"a domain that is read as another":   {mucfr.Join{JID: jid.MustParse("romeo@montague.lit../lane"), Nick: "Romeo", Role: participant}, mucfr.ErrAddress},
+			"a domain that is not read again":    {mucfr.Join{JID: jid.MustParse("romeo@a\u2135b/lane"), Nick: "Romeo", Role: participant}, mucfr.ErrAddress},
 			"the zero value of a Join is no one": {mucfr.Join{}, mucfr.ErrAddress},
 		} {
 			t.Run(name, func(t *testing.T) {
