@@ -35,10 +35,7 @@ func (r *Room) Set(nick string, a muc.Affiliation, role muc.Role, why Why) ([]St
 		return nil, ErrRole
 	}
 	number := r.next()
-	o.affiliation, o.role = a, role
-	r.changed(o, number)
-	r.visits.all[o.bare.String()].sees(r.real(role), number)
-	r.touch(keyVisit + o.bare.String())
+	r.become(o, a, role, number)
 	var parts [2]*part
 	return r.each(nil, number, func(c *client) *part {
 		i, sees := o.item(r.sees(c)), r.sees(c)
@@ -178,7 +175,8 @@ func (r *Room) Configure(cfg Config) []Stanza {
 		r.begin()
 		for _, o := range r.occupant {
 			o.parts = [2]*part{}
-			r.visits.all[o.bare.String()].sees(r.real(o.role), r.head)
+			moderator := o.role == muc.RoleModerator
+			r.visits.all[o.bare.String()].turn(was.NonAnonymous || moderator, r.real(o.role), len(o.clients), r.head)
 		}
 		r.touchAll()
 	}

@@ -71,14 +71,12 @@ func (r *Room) Join(j Join) ([]Stanza, error) {
 		r.add(o)
 	case c == nil || o.affiliation != j.Affiliation || o.role != j.Role || o.payload != j.Presence.Payload:
 		changed = true
-		o.affiliation, o.role, o.payload = j.Affiliation, j.Role, j.Presence.Payload
-		r.changed(o, now)
+		o.payload = j.Presence.Payload
+		r.become(o, j.Affiliation, j.Role, now)
 	}
 	if c == nil {
 		c = r.enter(o, j.JID)
 		r.visits.enter(bare, r.real(j.Role), now)
-	} else {
-		r.visits.all[bare.String()].sees(r.real(j.Role), now)
 	}
 	c.annotate = j.Presence.Request != nil
 	r.touch(keyVisit + bare.String())
@@ -107,11 +105,11 @@ func (r *Room) knowledge(j Join) (k knowledge) {
 	}
 	p, ok := understand(r.runs, ask.ID, r.head-1)
 	v := r.visits.all[j.JID.Bare().String()]
-	if !ok || v == nil || v.open == 0 && p.newest() > v.last {
+	if !ok || v == nil || !v.inside() && p.newest() > v.last {
 		return k // Or it was given to somebody else.
 	}
 	k.sure, k.point = true, p
-	k.latest = p.gone() >= r.gone.floor && p.seen >= v.since && v.real == r.real(j.Role)
+	k.latest = p.gone() >= r.gone.floor && v.knows(r.real(j.Role), p.seen)
 	return k
 }
 

@@ -79,10 +79,10 @@ func (d *departures) since(number uint64) []departure {
 // A visit is what is known of an account that is or was in the room.
 type visit struct {
 	bare  jid.JID
-	open  int    // clients that are inside
+	open  [2]int // clients that are inside, without and with sight of real addresses
 	last  uint64 // the event by which the last one has left
-	real  bool   // it sees real addresses
-	since uint64 // the event from which on
+	real  bool   // it sees real addresses, unless some of its clients do and others do not
+	since uint64 // the event from which on all of them did, or none
 	time  time.Time
 	elem  *list.Element // in closed
 }
@@ -93,8 +93,15 @@ type visits struct {
 	closed list.List // those without clients, in the order in which they were left
 }
 
-// enter notes that a client has come. It reports whether the account saw as much
-// as it does now, at the time of an event.
+// sight is what somebody sees of addresses as an index.
+func sight(real bool) int {
+	if real {
+		return 1
+	}
+	return 0
+}
+
+// enter notes that a client has come by an event, and what it sees.
 func (v *visits) enter(bare jid.JID, real bool, number uint64) {
 	if v.all == nil {
 		v.all = make(map[string]*visit)
@@ -108,28 +115,44 @@ func (v *visits) enter(bare jid.JID, real bool, number uint64) {
 		v.closed.Remove(one.elem)
 		one.elem = nil
 	}
-	one.open++
-	one.sees(real, number)
-}
-
-// sees notes what the account sees from an event on.
-func (v *visit) sees(real bool, number uint64) {
-	if v.real != real {
-		v.real, v.since = real, number
+	if one.real != real || one.open[sight(!real)] > 0 {
+		one.real, one.since = real, number
 	}
+	one.open[sight(real)]++
 }
 
-// exit notes that a client has gone.
-func (v *visits) exit(bare jid.JID, number uint64) {
+// turn notes that some of the account's clients see something else from an event on.
+func (v *visit) turn(was, real bool, clients int, number uint64) {
+	if was == real {
+		return
+	}
+	v.open[sight(was)] -= clients
+	v.open[sight(real)] += clients
+	v.real, v.since = real, number
+}
+
+// knows reports whether all clients of the account saw as much at the time of an event.
+func (v *visit) knows(real bool, seen uint64) bool {
+	return v.real == real && v.open[sight(!real)] == 0 && seen >= v.since
+}
+
+// inside reports whether some client is.
+func (v *visit) inside() bool { return v.open != [2]int{} }
+
+// exit notes that a client has gone by an event, and what it saw.
+func (v *visits) exit(bare jid.JID, real bool, number uint64) {
 	one := v.all[bare.String()]
 	if one == nil {
 		return
 	}
-	one.open--
+	one.open[sight(real)]--
 	one.last, one.time = number, time.Now()
-	if one.open <= 0 {
-		one.open = 0
+	switch {
+	case !one.inside():
 		one.elem = v.closed.PushBack(one)
+	case one.open[sight(real)] == 0:
+		// Those who are left have been the only ones since.
+		one.real, one.since = !real, number+1
 	}
 }
 

@@ -201,6 +201,30 @@ func TestRejoin(t *testing.T) {
 		r.last[full("romeo").String()] = before
 		assert.Equal(t, "room gone", back(r)[0], "it does not know that they did")
 	})
+	t.Run("D-32, AM-07: rights of one of an account's occupants have changed, which another one had", func(t *testing.T) {
+		street := jid.MustParse("romeo@montague.lit/street")
+		for name, change := range map[string]func(r *room){
+			"a role":                  func(r *room) { r.unheard(r.Set("Romeo", muc.AffiliationNone, moderator, mucfr.Why{})) },
+			"none before it has left": func(r *room) { r.got("romeo")(r.Leave(full("romeo"), mucfr.Payload{})) },
+			"none before both have left": func(r *room) {
+				r.got("romeo")(r.Leave(full("romeo"), mucfr.Payload{}))
+				r.unheard(r.Leave(street, mucfr.Payload{}))
+			},
+			"none before both have left, the other one first": func(r *room) {
+				r.unheard(r.Leave(street, mucfr.Payload{}))
+				r.got("romeo")(r.Leave(full("romeo"), mucfr.Payload{}))
+			},
+		} {
+			r := newRoom(t, mucfr.Options{})
+			r.enter("juliet", "Juliet", participant, optIn)
+			r.enter("romeo", "Romeo", participant, optIn)
+			_, err := r.Join(mucfr.Join{JID: street, Nick: "Montague", Role: moderator})
+			require.NoError(t, err)
+			r.got("romeo")(r.Update(full("juliet"), payload(t, "<show>dnd</show>")))
+			change(r)
+			assert.Contains(t, r.again("romeo", "Romeo", moderator, ""), "Juliet dnd (participant juliet@montague.lit/lane) *", name)
+		}
+	})
 	t.Run("D-36: another session", func(t *testing.T) {
 		r := crowded(t, mucfr.Options{}, 2)
 		r.Configure(mucfr.Config{NonAnonymous: true})

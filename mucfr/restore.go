@@ -274,7 +274,7 @@ func (r *Room) restoreVisit(b []byte) (key string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if s.Last > r.head || s.Since > r.head {
+	if s.Last > r.head || s.Since > r.head+1 { // It may begin with the next event.
 		return "", errors.New("it is of no event")
 	}
 	if r.visits.all == nil {
@@ -323,7 +323,7 @@ func (r *Room) settle(occupants []*occupant) error {
 	}
 	var closed []*visit
 	for _, v := range r.visits.all {
-		if v.open == 0 {
+		if !v.inside() {
 			closed = append(closed, v)
 		}
 	}

@@ -224,12 +224,7 @@ func (r *Room) real(role muc.Role) bool {
 }
 
 // sees is real as an index.
-func (r *Room) sees(c *client) int {
-	if r.real(c.occupant.role) {
-		return 1
-	}
-	return 0
-}
+func (r *Room) sees(c *client) int { return sight(r.real(c.occupant.role)) }
 
 // place checks a nickname, and returns the address of an occupant who has it.
 func (r *Room) place(nick string) (jid.JID, error) {
@@ -271,8 +266,16 @@ func (r *Room) exit(c *client, number uint64) {
 	delete(r.inside, c.jid.String())
 	o := c.occupant
 	o.clients = slices.DeleteFunc(o.clients, func(other *client) bool { return other == c })
-	r.visits.exit(o.bare, number)
+	r.visits.exit(o.bare, r.real(o.role), number)
 	r.touch(keyVisit + o.bare.String())
+}
+
+// become gives an occupant another affiliation and role by an event.
+func (r *Room) become(o *occupant, a muc.Affiliation, role muc.Role, number uint64) {
+	r.visits.all[o.bare.String()].turn(r.real(o.role), r.real(role), len(o.clients), number)
+	r.touch(keyVisit + o.bare.String())
+	o.affiliation, o.role = a, role
+	r.changed(o, number)
 }
 
 // changed notes that an occupant has become another one by an event.

@@ -321,6 +321,8 @@ func (l *login) next(err error, mode pipelining.Mode, resume bool) (next pipelin
 func outdated(err error) bool {
 	var refused stream.Error
 	switch {
+	case errors.Is(err, ErrOpening):
+		return false // Whatever has kept the program from saying it.
 	case errors.Is(err, pipelining.ErrMispredicted):
 		return true
 	case errors.As(err, new(auth.Failure)), errors.As(err, new(pipelining.AuthError)), errors.As(err, new(stanza.Error)):

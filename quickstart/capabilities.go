@@ -26,17 +26,23 @@ var ErrUnverified = errors.New("quickstart: what the entity says is not what its
 // asks those whose hash it has not seen. The zero value asks each time.
 //
 // What was verified by its hash is good for all entities that tell the same hash,
-// whichever account has asked. It is verified again when it comes out of the cache, and
-// it must be such that no other answer could have the same hash, as far as identities
-// and features go. What cannot be verified, because the hash function is not known or
-// the hash does not tell answers apart, is good for the one entity that has said it, and
-// for the account that has asked.
+// whichever account has asked. It is verified again when it comes out of the cache. What
+// cannot be verified, because the hash function is not known or the hash does not tell
+// answers apart, is good for the one entity that has said it, and for the account that
+// has asked.
+//
+// The hash does not tell what is a feature and what is in a form. Somebody who answers
+// first may have the type of another's form, and what is behind it, taken for features if
+// they would come behind the last feature by order, and may divide what forms say in
+// another way. Nobody can add a word of his own.
 //
 // Hash functions are SHA-1 and those of SHA-2.
 //
 // A Capabilities may be used by several goroutines and sessions at once.
 type Capabilities struct {
-	// Cache keeps what was learned. It may be that of a Dialer.
+	// Cache keeps what was learned. How much that is, is for others to say: anybody may
+	// tell any number of hashes. So it should be another than the Dialer's, out of which
+	// they would drive tokens, and what is known of servers.
 	Cache Cache
 }
 
@@ -47,14 +53,18 @@ type Capabilities struct {
 // by another goroutine, and ctx should have an end: the session's end is none of the
 // question. A cache that fails is like an empty one.
 //
-// If the error is [ErrUnverified], the Info is what the entity has said. Others are the
-// entity's [stanza.Error], that of ctx, and those of the session; there is no Info then.
+// If the error is [ErrUnverified], the Info is what the entity has said, and is empty if
+// that was too large. Others are the entity's [stanza.Error], that of ctx, and those of
+// the session; there is no Info then.
 func (c *Capabilities) Info(ctx context.Context, s *xmpp.Session, entity jid.JID, caps Caps) (disco.Info, error) {
 	k := keptInfo{c.Cache, s.LocalAddr(), entity, ""}
 	if q := k.load(ctx, caps); q != nil {
 		return q.info(), nil
 	}
 	q, err := askInfo(ctx, s, entity, caps)
+	if errors.Is(err, errLimit) {
+		return disco.Info{}, fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
 	if err != nil {
 		return disco.Info{}, fmt.Errorf("quickstart: asking %s what it can do: %w", entity, within{err})
 	}

@@ -62,14 +62,14 @@ var (
 	errOtherHash = errors.New("its hash is another one")
 )
 
-// verify compares the hash with what the entity has said, and returns nil if nothing
-// else has the same (XEP-0115, section 5.4).
+// verify compares the hash with what the entity has said (XEP-0115, section 5.4).
 //
 // The string that is hashed does not tell where a value ends and what it is: an
-// attacker could have something of his own taken for what others can do. So there must
-// be one way only to read the string, which errAmbiguous denies: no value has what ends
-// one; identities cannot be read as features, nor features as identities or as the
-// beginning of the forms. What forms say may still be divided in another way.
+// attacker could have something of his own taken for what others can do. So of the ways
+// to read a string, one only is taken, and errAmbiguous is the verdict on all others: no
+// value has what ends one; what can be an identity is one, and what can be a feature
+// then is one. An entity whose form could begin as a feature is itself not read so: of
+// it, others may have it said that the form's type is a feature.
 func (c Caps) verify(q *discoQuery) error {
 	if err := q.wellFormed(); err != nil {
 		return err

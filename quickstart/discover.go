@@ -74,11 +74,19 @@ func capsFeature() xmpp.StreamFeature {
 	}
 }
 
+// maxCaps bounds what a server may tell, which is kept with each plan: the URI of a
+// program and a hash. Of what it says before the client has authenticated there is a
+// bound, but not of what it says then.
+const maxCaps = 1 << 10
+
 // serverCaps returns what the server tells, or the zero Caps.
 func serverCaps(s *xmpp.Session) Caps {
 	data, _ := s.Feature(NSCaps)
 	switch c := data.(type) {
 	case Caps:
+		if len(c.Hash)+len(c.Node)+len(c.Ver) > maxCaps {
+			return Caps{}
+		}
 		return c
 	case disco.Caps: // The program's own feature came first.
 		return Caps{Hash: c.Hash.String(), Node: c.Node, Ver: c.Ver}

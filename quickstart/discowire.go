@@ -78,20 +78,21 @@ func (f discoForm) values(name string) []string {
 }
 
 // readInfo reads the answer to a question of what an entity can do. Its error is
-// errLimit, a stanza.Error, or what reading from the stream has said.
+// errLimit, a stanza.Error, also if there is nothing in a result, or what reading from
+// the stream has said.
 func readInfo(r xml.TokenReader, start xml.StartElement) (*discoQuery, error) {
 	iq := struct {
-		Query discoQuery `xml:"http://jabber.org/protocol/disco#info query"`
-		Error *wireError `xml:"jabber:client error"`
+		Query *discoQuery `xml:"http://jabber.org/protocol/disco#info query"`
+		Error *wireError  `xml:"jabber:client error"`
 	}{}
 	err := decode(r, start, limits{tokens: maxInfoTokens, text: maxInfoBytes}, &iq)
 	if err != nil {
 		return nil, err
 	}
-	if isError(start) {
+	if isError(start) || iq.Query == nil {
 		return nil, answerError(iq.Error)
 	}
-	return &iq.Query, nil
+	return iq.Query, nil
 }
 
 // info returns it as mellium has it. Forms have the names, types and values of their

@@ -18,12 +18,14 @@ import (
 
 const (
 	// DefaultMaxValues is how many values a [MemoryCache] or a [FileCache] keeps.
-	// An account has fewer than ten, so that is more accounts than a person has.
+	// An account has fewer than ten, but for what Capabilities keeps, so that is more
+	// accounts than a person has.
 	DefaultMaxValues = 1000
 
 	// DefaultMaxBytes is how many bytes of keys and values a [MemoryCache] or a
-	// [FileCache] keeps. The largest values are TLS sessions, with the certificates
-	// of the server in them: a few kilobytes each.
+	// [FileCache] keeps. The largest values are rosters, of a hundred bytes for each
+	// contact and half of this at most, and what entities can do and TLS sessions: a few
+	// kilobytes each.
 	DefaultMaxBytes = 1 << 20
 )
 

@@ -93,8 +93,15 @@ type Roster struct {
 	state rosterState
 	size  int // of all items
 
-	// unsure is set if something was not understood, so that no version is that of the
-	// items before the server has sent all of them.
+	// since is the version that was asked by, or empty if all was asked for, and based is
+	// set once the server has answered. The version of a change that comes before, or
+	// behind an error, may be that of changes which the roster does not have. Based is
+	// for the goroutine that serves only.
+	since string
+	based bool
+
+	// unsure is set if something was not understood or is missing, so that no version is
+	// that of the items before the server has sent all of them.
 	unsure bool
 }
 
@@ -187,7 +194,8 @@ func (r *Roster) ask(versions bool) string {
 	case len(r.state.items) == 0:
 		return " ver=''"
 	}
-	return " ver='" + escaped(r.state.version) + "'"
+	r.since = r.state.version
+	return " ver='" + escaped(r.since) + "'"
 }
 
 // replace takes in all that the server has, which is not to be kept if it was not
@@ -201,7 +209,10 @@ func (r *Roster) replace(full *rosterAnswer) {
 				r.set(item)
 			}
 		})
+	} else if r.since == "" {
+		r.lose() // It says nothing about what there is.
 	}
+	r.based = true
 	r.finish(nil)
 }
 
@@ -212,7 +223,7 @@ func (r *Roster) push(version string, item RosterItem) (ok bool) {
 			r.set(item)
 			r.state.version = version
 		}
-		r.unsure = r.unsure || !ok
+		r.unsure = r.unsure || !ok || !r.based
 	})
 	if ok && r.pushed != nil {
 		r.pushed(r.account, item.clone())
