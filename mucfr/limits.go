@@ -32,7 +32,8 @@ type Limits struct {
 }
 
 // Defaults of [Limits]. A room that is full by all of them takes less than three
-// megabytes.
+// megabytes if addresses and nicknames are as long as usual, and about 20 if all are as
+// long as they may be.
 const (
 	DefaultDepartures   = 4096 // a day of a busy room
 	DefaultVisitors     = 4096

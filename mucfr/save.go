@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,41 +38,58 @@ func numbered(n uint64) string { return strconv.FormatUint(n, 16) }
 type saver struct {
 	store Store
 	dirty map[string]struct{}
+	anew  bool // what is stored is to be deleted before
 	last  *batch
 	clean bool // nothing will follow
 }
 
+// maxDirty is how many changed entries are noted. Where a store has failed for so long
+// the room is stored anew: much of what has changed is to be deleted, and nothing
+// else bounds that.
+const maxDirty = 1 << 14
+
 // A batch is what is being stored.
 type batch struct {
 	keys []string
+	anew bool
 	done atomic.Bool
 }
 
 // touch notes that an entry is to be stored.
 func (r *Room) touch(key string) {
-	if r.saver != nil {
-		r.saver.dirty[key] = struct{}{}
+	s := r.saver
+	if s == nil || s.anew {
+		return
+	}
+	if s.dirty[key] = struct{}{}; len(s.dirty) > maxDirty+2*len(r.occupant) {
+		s.anew = true
+		clear(s.dirty)
 	}
 }
 
 // touchAll notes that all are.
 func (r *Room) touchAll() {
-	if r.saver == nil {
-		return
+	for _, key := range r.keys() {
+		r.touch(key)
 	}
-	r.touch(keyRoom)
+}
+
+// keys returns those of all entries.
+func (r *Room) keys() []string {
+	all := []string{keyRoom}
 	for nick := range r.occupant {
-		r.touch(keyOccupant + nick)
+		all = append(all, keyOccupant+nick)
 	}
 	for _, d := range r.gone.all {
-		r.touch(keyDeparture + numbered(d.number))
+		all = append(all, keyDeparture+numbered(d.number))
 	}
 	for bare := range r.visits.all {
-		r.touch(keyVisit + bare)
+		all = append(all, keyVisit+bare)
 	}
 	for _, m := range r.history.all {
-		r.touch(keyMessage + numbered(m.number))
+		all = append(all, keyMessage+numbered(m.number))
 	}
+	return all
 }
 
 // OpenRoom returns a room as it was when it was saved last, or an empty one. Its
@@ -116,16 +134,19 @@ func (r *Room) Save() func(context.Context) error {
 		return func(context.Context) error { return nil }
 	}
 	if s.last != nil && !s.last.done.Load() {
+		s.anew = s.anew || s.last.anew
 		for _, key := range s.last.keys {
 			r.touch(key)
 		}
 	}
-	if len(s.dirty) == 0 {
+	if len(s.dirty) == 0 && !s.anew {
 		return func(context.Context) error { return nil }
 	}
-	b := &batch{keys: make([]string, 0, len(s.dirty))}
-	for key := range s.dirty {
-		b.keys = append(b.keys, key)
+	b := &batch{anew: s.anew}
+	if s.anew {
+		b.keys = r.keys()
+	} else {
+		b.keys = slices.AppendSeq(make([]string, 0, len(s.dirty)), maps.Keys(s.dirty))
 	}
 	slices.Sort(b.keys)
 	entries := make([]Entry, len(b.keys))
@@ -133,8 +154,13 @@ func (r *Room) Save() func(context.Context) error {
 		entries[i] = Entry{key, r.entry(key)}
 	}
 	clear(s.dirty)
-	s.last = b
+	s.last, s.anew = b, false
 	return func(ctx context.Context) error {
+		if b.anew {
+			if err := s.store.Delete(ctx, r.address); err != nil {
+				return fmt.Errorf("mucfr: saving %s: %w", r.address, err)
+			}
+		}
 		if err := s.store.Save(ctx, r.address, entries); err != nil {
 			return fmt.Errorf("mucfr: saving %s: %w", r.address, err)
 		}
