@@ -90,13 +90,15 @@ func truncated(from []byte) *part {
 func (r *Room) limit(all []message, h History, c *client) []message {
 	most := len(all)
 	switch {
+	case r.opts.Config.History < 0:
+		most = 0
 	case h.MaxStanzas != nil:
 		most = *h.MaxStanzas
 	case h.MaxChars != nil, h.Since != nil, h.Last != nil:
 	case r.opts.Config.History == 0:
 		most = DefaultHistory
 	default:
-		most = max(0, r.opts.Config.History)
+		most = r.opts.Config.History
 	}
 	since := time.Time{}
 	if h.Since != nil {

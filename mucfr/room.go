@@ -72,7 +72,7 @@ type Options struct {
 // into the queues of its clients.
 //
 // A Room believes what it is told: whether somebody may do something is for the
-// service to decide.
+// service to decide, and so is how many occupants there may be, and clients of each.
 type Room struct {
 	address jid.JID // bare
 	opts    Options

@@ -344,6 +344,19 @@ func TestHistory(t *testing.T) {
 		r.got("romeo")(to[:5], nil) // Juliet's news of Romeo, Romeo, and three messages.
 		assert.Equal(t, append([]string{own}, messages(3, 5)...), back(r, enters))
 	})
+	t.Run("MF-23: a room that shows none shows none", func(t *testing.T) {
+		r := newRoom(t, mucfr.Options{Config: mucfr.Config{History: -1}})
+		r.enter("juliet", "Juliet", participant, optIn)
+		r.say("juliet", "0")
+		to, err := r.Join(mucfr.Join{JID: full("nurse"), Nick: "Nurse", Role: participant, Presence: presence(t, limit(`maxchars="999999" maxstanzas="9"`)+optIn)})
+		assert.Equal(t, []string{"Juliet (participant) *", "Nurse (participant) 110 *"}, without(t, r.got("nurse")(to, err)))
+		r = newRoom(t, mucfr.Options{Config: mucfr.Config{History: 2}})
+		r.enter("juliet", "Juliet", participant, optIn)
+		for i := range 3 {
+			r.say("juliet", strconv.Itoa(i))
+		}
+		assert.Equal(t, append([]string{"Juliet (participant) *", "Nurse (participant) 110 *"}, messages(1, 3)...), without(t, r.enter("nurse", "Nurse", participant, optIn)))
+	})
 	t.Run("a History says what it has been made of", func(t *testing.T) {
 		h := presence(t, limit(`maxstanzas="3" maxchars="4" seconds="5" since="2012-01-25T00:00:00Z"`)).History
 		assert.Equal(t, 3, *h.MaxStanzas)
