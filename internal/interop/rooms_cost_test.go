@@ -5,6 +5,7 @@
 package interop_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -27,7 +28,7 @@ const (
 
 	ownDomain = "muc.example" // Prosody's own rooms
 
-	visits      = 10 // of which a row has the medians and the means
+	visits      = 10
 	broadcasts  = 200
 	mostPermill = 15 // of a whole state, for 10 changes among 1000
 )
@@ -46,15 +47,15 @@ log = { { to = "stdout", levels = { min = "info" }, timestamps = true } }
 //
 // There are rooms of so many occupants and of a tenth of that, one of whom is a client
 // that loses its connection. The others belong to a component, and send what clients
-// send. The table in its log has, of several visits, medians of times and means of
-// processor time. A visit is one from the request to enter to the subject; its processor
-// time includes that all others are told. How the client logs in is not part of it.
+// send. In the tables in its log times are medians, and processor times are means. A
+// visit is one from the request to enter to the subject; its processor time includes that
+// all others are told. How the client logs in is not part of it.
 //
 // What is asserted are stanzas and bytes; all else is up to the machine.
 func TestRoomCost(t *testing.T) {
 	text := os.Getenv(roomsEnv)
 	if text == "" {
-		t.Skipf("set %s=1000 to measure what rooms of 1000 cost; it takes some minutes", roomsEnv)
+		t.Skipf("set %s=1000 to measure what rooms of 1000 cost; it takes a quarter of an hour", roomsEnv)
 	}
 	most, err := strconv.Atoi(text)
 	require.NoError(t, err, roomsEnv)
@@ -74,24 +75,19 @@ func TestRoomCost(t *testing.T) {
 	var rows []row
 	var said []saying
 	for _, n := range []int{most / 10, most} {
-		own := &venue{crowd: c, room: fmt.Sprint("all", n, "@", ownDomain)}
-		r, s := own.compare(t, server, m, n)
-		rows, said = append(rows, r...), append(said, s...)
-
-		ours := &venue{crowd: c, room: fmt.Sprint("all", n, "@", roomsDomain), resumes: true}
-		r, s = ours.compare(t, server, m, n)
-		rows, said = append(rows, r...), append(said, s...)
-		without, with := s[0], s[1]
-		assert.Greater(t, with.received, without.received, "all have opted in")
-		t.Logf("%d occupants: a message that is annotated takes %.2f x the bytes and %.2f x the processor time of mucroom, and %.2f x that of Prosody", with.occupants,
-			float64(with.written)/float64(without.written), float64(with.used.mucroom)/float64(without.used.mucroom), float64(with.used.prosody)/float64(without.used.prosody))
-
+		b := &bout{
+			server: server, meter: m, n: n,
+			own:  &venue{crowd: c, name: "Prosody", room: fmt.Sprint("r", n, "@", ownDomain)},
+			ours: &venue{crowd: c, name: "mucroom", room: fmt.Sprint("r", n, "@", roomsDomain)},
+		}
+		b.run(t)
+		rows, said = append(rows, b.rows...), append(said, b.said...)
 		if n == 1000 {
-			whole, ten := find(r, wholeState), find(r, changed(10))
+			whole, ten := find(b.rows, b.ours, wholeState), find(b.rows, b.ours, changed(10))
 			assert.LessOrEqual(t, 1000*ten.bytes, mostPermill*whole.bytes, "MF-10: %d of %d bytes", ten.bytes, whole.bytes)
 		}
 	}
-	t.Logf("Prosody %s, %d visits, %d messages\n\n%s\n%s", server.Version, visits, broadcasts, drawRows(rows), drawSayings(said))
+	t.Logf("Prosody %s; visits: %d of each kind; messages: %d\n\n%s\n%s", server.Version, visits, broadcasts, drawRows(rows), drawSayings(said))
 }
 
 // What a client does, and what happens meanwhile.
@@ -104,97 +100,114 @@ const (
 // changed is what it does after some others have changed.
 func changed(n int) string { return fmt.Sprintf("comes back, %d changed", n) }
 
+// A bout compares two rooms of n occupants. They take turns, because the machine may be
+// slower at times.
+type bout struct {
+	server    *interop.Server
+	meter     meter
+	n         int
+	own, ours *venue
+
+	rows []row
+	said []saying
+}
+
 // A row is what something costs in one room.
 type row struct {
-	occupants      int
-	room, what     string
+	venue          *venue
+	what, request  string
 	stanzas, bytes int // that are received
-	whole          int // bytes of the whole state, if the client receives them
 	took           time.Duration
 	used           used
 }
 
-func find(rows []row, what string) row {
-	return rows[slices.IndexFunc(rows, func(r row) bool { return r.what == what })]
+func find(rows []row, v *venue, what string) row {
+	return rows[slices.IndexFunc(rows, func(r row) bool { return r.venue == v && r.what == what })]
 }
 
-// compare fills the room with all but one, who enters and comes back.
-func (v *venue) compare(t *testing.T, server *interop.Server, m meter, n int) (rows []row, said []saying) {
+// run fills the rooms with all but one, who enters and comes back.
+func (b *bout) run(t *testing.T) {
 	t.Helper()
-	name := "Prosody"
-	if v.resumes {
-		name = "mucroom"
+	for _, v := range []*venue{b.own, b.ours} {
+		before, begun := b.meter.used(t), time.Now()
+		v.fill(t, b.n-1)
+		t.Logf("%s: %d have entered in %v; %v", v.room, v.inside, time.Since(begun).Round(time.Millisecond), b.meter.used(t).minus(before))
 	}
-	measure := func(what, request string, stanzas int) {
-		r := row{occupants: n, room: name, what: what, stanzas: stanzas}
-		var times []time.Duration
-		for range visits {
-			one := v.visit(t, server, m, request)
-			require.Len(t, one.stanzas, stanzas, "%s: %s", v.room, what)
-			times = append(times, one.took)
+	without := b.say(t, "mucroom, none opted in")
+	known := b.ours.visit(t, b.server, b.meter, presenceSession("")).stanzas[b.n]
+	b.ours.optIn(t, known)
+
+	whole := b.n + 1 // the others, itself, and the subject
+	b.visit(t,
+		row{venue: b.own, what: wholeState, stanzas: whole},
+		row{venue: b.ours, what: knowsNone, stanzas: whole},
+		row{venue: b.ours, what: wholeState, stanzas: whole, request: presenceSession("")},
+	)
+	changes := []row{{venue: b.own, what: oneChange}, {venue: b.ours, what: oneChange}}
+	done := 0
+	for _, n := range slices.Compact([]int{0, min(10, b.n-1), min(100, b.n-1), b.n - 1}) {
+		for i := range changes {
+			r := &changes[i]
+			before, received, begun := b.meter.used(t), r.venue.crowd.received(), time.Now()
+			r.venue.change(t, done, n)
+			r.took += time.Since(begun)
+			r.bytes += r.venue.crowd.received() - received
+			r.used = r.used.plus(b.meter.used(t).minus(before))
+		}
+		done = n
+		b.visit(t,
+			row{venue: b.own, what: changed(n), stanzas: whole},
+			// What it knows is as good each time: nobody else changes between its visits.
+			row{venue: b.ours, what: changed(n), stanzas: n + 2, request: presenceSession(known.resume())},
+		)
+	}
+	for _, r := range changes {
+		r.stanzas, r.bytes, r.took, r.used = r.venue.inside, r.bytes/done, r.took/time.Duration(done), r.used.over(done)
+		b.rows = append(b.rows, r)
+	}
+	slices.SortStableFunc(b.rows, func(x, y row) int { return cmp.Compare(x.venue.name, y.venue.name) })
+
+	with := b.say(t, "mucroom, all opted in")
+	assert.Greater(t, with.received, without.received, "all have opted in")
+	t.Logf("a message to %d who have opted in: %.2f x the bytes of one to others, %.2f x mucroom's processor time, %.2f x Prosody's", with.occupants,
+		float64(with.written)/float64(without.written), float64(with.used.mucroom)/float64(without.used.mucroom), float64(with.used.prosody)/float64(without.used.prosody))
+}
+
+// visit lets the client visit rooms, and adds what that costs to the rows.
+func (b *bout) visit(t *testing.T, rows ...row) {
+	t.Helper()
+	times := make([][]time.Duration, len(rows))
+	for range visits {
+		for i := range rows {
+			r := &rows[i]
+			one := r.venue.visit(t, b.server, b.meter, r.request)
+			require.Len(t, one.stanzas, r.stanzas, "%s: %s", r.venue.room, r.what)
+			times[i] = append(times[i], one.took)
 			r.bytes, r.used = max(r.bytes, one.bytes), r.used.plus(one.used)
 		}
-		slices.Sort(times)
-		r.took, r.used = times[visits/2], r.used.over(visits)
-		rows = append(rows, r)
 	}
-
-	before, begun := m.used(t), time.Now()
-	v.fill(t, n-1)
-	t.Logf("%s: %d have entered in %v; %v", v.room, v.inside, time.Since(begun).Round(time.Millisecond), m.used(t).minus(before))
-	var known roomStanza
-	whole := n + 1 // the others, itself, and the subject
-	if v.resumes {
-		said = append(said, v.say(t, m, "mucroom, none opted in"))
-		measure(knowsNone, "", whole)
-		known = v.visit(t, server, m, presenceSession("")).stanzas[n]
-		v.optIn(t, known)
-		measure(wholeState, presenceSession(""), whole)
-	} else {
-		measure(wholeState, "", whole)
+	for i, r := range rows {
+		slices.Sort(times[i])
+		r.took, r.used = times[i][visits/2], r.used.over(visits)
+		b.rows = append(b.rows, r)
 	}
-
-	done, change := 0, row{occupants: n, room: name, what: oneChange, stanzas: v.inside}
-	for _, changes := range []int{0, 10, 100, n - 1} {
-		if changes > n-1 || changes > 0 && changes == done {
-			continue
-		}
-		before, received, begun := m.used(t), v.crowd.received(), time.Now()
-		v.change(t, done, changes)
-		change.took += time.Since(begun)
-		change.bytes += v.crowd.received() - received
-		change.used = change.used.plus(m.used(t).minus(before))
-		done = changes
-		if v.resumes {
-			// What it knows is as good each time: nobody else changes between its visits.
-			measure(changed(changes), presenceSession(known.resume()), changes+2)
-		} else {
-			measure(changed(changes), "", whole)
-		}
-	}
-	for i := range rows {
-		rows[i].whole = find(rows, wholeState).bytes
-	}
-	change.took, change.bytes, change.used = change.took/time.Duration(done), change.bytes/done, change.used.over(done)
-	name += map[bool]string{true: ", all opted in"}[v.resumes]
-	return append(rows, change), append(said, v.say(t, m, name))
 }
 
 // drawRows returns a table of them.
 func drawRows(rows []row) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "occupants\troom\tclient\tstanzas\tbytes\tof whole\ttime\tCPU Prosody\tCPU mucroom\t")
 	for _, r := range rows {
 		part := ""
-		if r.whole > 0 {
-			part = fmt.Sprintf("%.2f %%", 100*float64(r.bytes)/float64(r.whole))
+		if r.what != oneChange {
+			part = fmt.Sprintf("%.2f %%", 100*float64(r.bytes)/float64(find(rows, r.venue, wholeState).bytes))
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t\n", r.occupants, r.room, r.what,
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t\n", r.venue.inside+1, r.venue.name, r.what,
 			r.stanzas, r.bytes, part, millis(r.took), millis(r.used.prosody), millis(r.used.mucroom))
 	}
 	_ = w.Flush()
-	return b.String()
+	return text.String()
 }
 
 // A saying is what a message costs.
@@ -206,33 +219,39 @@ type saying struct {
 	used      used
 }
 
-// say lets one say something, again and again, for all.
-func (v *venue) say(t *testing.T, m meter, name string) saying {
+// say lets one say something in both rooms, again and again. It returns what that costs
+// in ours.
+func (b *bout) say(t *testing.T, name string) saying {
 	t.Helper()
-	before, written, received := m.used(t), m.written(t), v.crowd.received()
+	all := []saying{{room: "Prosody, meanwhile"}, {room: name}}
 	for range broadcasts / batch {
-		for range batch {
-			v.crowd.write(t, `<message type="groupchat" id="m1" from="%s" to="%s"><body>A message of the size that messages have in a chat room, more or less.</body></message>`,
-				member(0), v.room)
+		for i, v := range []*venue{b.own, b.ours} {
+			s := &all[i]
+			before, written, received := b.meter.used(t), b.meter.written(t), v.crowd.received()
+			v.say(t, batch)
+			s.used = s.used.plus(b.meter.used(t).minus(before))
+			s.written += b.meter.written(t) - written
+			s.received += v.crowd.received() - received
 		}
-		v.crowd.await(t, 0, batch*v.inside)
 	}
-	return saying{
-		v.inside, name, (m.written(t) - written) / broadcasts, (v.crowd.received() - received) / broadcasts,
-		m.used(t).minus(before).over(broadcasts),
+	for i := range all {
+		s := &all[i]
+		s.occupants, s.written, s.received, s.used = b.ours.inside, s.written/broadcasts, s.received/broadcasts, s.used.over(broadcasts)
 	}
+	b.said = append(b.said, all...)
+	return all[1]
 }
 
 // drawSayings returns a table of them.
 func drawSayings(all []saying) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "a message to\tin a room of\tmucroom writes\tall receive\tCPU Prosody\tCPU mucroom\t")
 	for _, s := range all {
-		fmt.Fprintf(w, "%d\t%s\t%d B\t%d B\t%s\t%s\t\n", s.occupants, s.room, s.written, s.received, millis(s.used.prosody), millis(s.used.mucroom))
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%s\t%s\t\n", s.occupants, s.room, s.written, s.received, millis(s.used.prosody), millis(s.used.mucroom))
 	}
 	_ = w.Flush()
-	return b.String()
+	return text.String()
 }
 
 // millis returns a time as tables have it.
