@@ -187,7 +187,9 @@ func (r *Room) changes(p point, but *occupant, sees int) (all []change, enough b
 		case (own || r.stillThere(d)) && !told[d.nick]: // The nickname comes again, and nobody else had it.
 		default:
 			told[d.nick] = true
-			all = append(all, change{d.number, r.departed(d, but, sees)})
+			// Whom a client knows by that name is not sure if it was cut off meanwhile.
+			sure := !p.partial || d.number > p.seen
+			all = append(all, change{d.number, r.departed(d, but, sees, sure)})
 		}
 		if len(all) > most {
 			return nil, false
@@ -218,15 +220,16 @@ func (r *Room) stillThere(d departure) bool {
 
 // departed returns the presence by which somebody, who is occupant to, learns later of
 // a departure. That an occupant has another nickname is said only if it still has it: who
-// is cut off then would not learn that it has gone by the next one.
-func (r *Room) departed(d departure, to *occupant, sees int) *part {
+// is cut off then would not learn that it has gone by the next one. Nor is it if it is
+// not sure that who is told knows this one by the nickname.
+func (r *Room) departed(d departure, to *occupant, sees int, sure bool) *part {
 	i := item{affiliation: d.affiliation, codes: d.codes}
 	if sees == 1 {
 		i.jid = d.jid
 	}
 	if d.renamed {
 		i.codes = nil
-		if o := r.byJoined[d.joined]; o != nil && o != to && o.named == d.number {
+		if o := r.byJoined[d.joined]; o != nil && o != to && o.named == d.number && sure {
 			i.role, i.nick, i.codes = o.role, o.nick, d.codes
 		}
 	}
