@@ -131,11 +131,16 @@ func (o *Occupancy) Join(id string) Element {
 	if e != (Element{}) {
 		e.Type = Resume
 	}
-	o.state, o.asked, o.resumed = asking, id, e.Session
-	o.before = &crowd{maps.Clone(o.occupants), o.bytes}
+	o.asked, o.resumed = id, e.Session
+	o.await()
 	o.joins++
 	o.mixed, o.truncated, o.missing = false, false, false
 	return e
+}
+
+// await begins to wait for an answer.
+func (o *Occupancy) await() {
+	o.state, o.before = asking, &crowd{maps.Clone(o.occupants), o.bytes}
 }
 
 // Lost says that the session has ended, or will not be used any more: the client is not

@@ -227,7 +227,8 @@ func (o *Occupancy) unavailable(h *heard) Change {
 		}
 		return Change{} // Nobody has asked for it.
 	}
-	self = self || o.state == inside && c.Nick == o.nick
+	// While the answer may still come, it may be somebody else who had the nickname.
+	self = self || o.state == inside && c.Nick == o.nick && (o.before == nil || !o.supported)
 	known := o.remove(c.Nick)
 	next := h.next(o.room)
 	switch {
@@ -263,7 +264,12 @@ func (o *Occupancy) left(h *heard, c Change) Change {
 		c.Nick = o.nick
 	}
 	o.note(h)
+	answered := o.before == nil || o.asked == "" || h.final()
 	o.leave()
+	if !answered {
+		// What has gone may be what was there before, and the answer is still to come.
+		o.await()
+	}
 	o.remove(c.Nick)
 	if h.destroyed != nil {
 		o.forget()

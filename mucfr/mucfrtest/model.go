@@ -307,6 +307,18 @@ func (m *model) ask(v *viewer, resume bool) (ask mucfr.Element, err error) {
 			}
 		}
 	}
+	v.link = m.choose(4)
+	switch o, ok := m.room.Client(v.jid); {
+	case ok && m.choose(8) == 0:
+		m.log("%s leaves by the connection that it has lost", v.jid)
+		err = m.send(m.room.Leave(v.jid, mucfr.Payload{}))
+	case ok && m.choose(8) == 0:
+		m.log("%s is thrown out", o.Nick)
+		err = m.send(m.room.Remove(o.Nick, muc.AffiliationNone, mucfr.Why{Codes: []int{mucfr.StatusKicked}}))
+	}
+	if err != nil {
+		return ask, err
+	}
 	v.early, v.link = false, 0
 	return ask, nil
 }
