@@ -50,8 +50,8 @@ func (h *host) stay(ctx context.Context) error {
 		if attached {
 			wait = firstWait
 			// Whatever was to be sent is not known to have arrived.
-			h.queue.take()
 			h.service.Lost()
+			h.queue.take()
 		}
 		pause := wait/2 + rand.N(wait)
 		h.log.Printf("%v; trying again in %v", err, pause.Round(time.Millisecond))
@@ -75,6 +75,7 @@ func (h *host) once(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	h.log.Printf("attached as %s", h.domain)
+	h.service.Attached()
 	l := &link{conn: conn, session: session, service: h.service, queue: h.queue, done: make(chan struct{})}
 	if err = l.serve(ctx); err == nil {
 		err = errors.New("the server has ended the stream")

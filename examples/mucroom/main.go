@@ -11,7 +11,8 @@
 // the connection. Clients that know nothing of XEP-0311 see an ordinary service.
 //
 // Without -data rooms are gone when the program ends. With -data and a directory they are
-// kept there, and clients may resume what they had before it was started again.
+// kept there, and clients may resume what they had before it was started again. Then, and
+// after a lost connection, nobody is told of those who enter again in time (-grace).
 //
 // # The server
 //
@@ -98,7 +99,9 @@ const (
 // serve serves the rooms until the context ends.
 func serve(ctx context.Context, o options, logger *log.Logger) (err error) {
 	q := newQueue()
-	opts := groupchat.Options{Send: q.put, Log: slogger(logger)}
+	opts := groupchat.Options{
+		Send: q.put, Grace: o.grace, MaxOccupants: o.maxOccupants, Log: slogger(logger),
+	}
 	if o.data != "" {
 		kept, openErr := openData(ctx, o.data)
 		if openErr != nil {
@@ -115,7 +118,7 @@ func serve(ctx context.Context, o options, logger *log.Logger) (err error) {
 	saveCtx, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(stopped)
-		save(saveCtx, service, logger)
+		keep(saveCtx, service, logger)
 	}()
 
 	dialer := net.Dialer{Timeout: attachTimeout}
@@ -132,8 +135,9 @@ func serve(ctx context.Context, o options, logger *log.Logger) (err error) {
 	return errors.Join(err, service.Close(last))
 }
 
-// save stores what has changed, every now and then, until the context ends.
-func save(ctx context.Context, s *groupchat.Service, logger *log.Logger) {
+// keep stores what has changed, and takes out who has not come back, every now and then,
+// until the context ends.
+func keep(ctx context.Context, s *groupchat.Service, logger *log.Logger) {
 	t := time.NewTicker(saveEvery)
 	defer t.Stop()
 	for {
@@ -142,6 +146,7 @@ func save(ctx context.Context, s *groupchat.Service, logger *log.Logger) {
 		case <-ctx.Done():
 			return
 		}
+		s.Expire()
 		if err := s.Save(ctx); err != nil && ctx.Err() == nil {
 			logger.Print(err)
 		}

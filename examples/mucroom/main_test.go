@@ -142,6 +142,8 @@ func TestFlags(t *testing.T) {
 		{"no secret", "one of -secret and -secret-file is needed", []string{"-server", "localhost:5347", "-domain", domain}},
 		{"two secrets", "one of -secret and -secret-file is needed", append(good[:6:6], "-secret-file", "x")},
 		{"a file that is not there", "-secret-file: ", []string{"-server", "localhost:5347", "-domain", domain, "-secret-file", "none"}},
+		{"no time", "-grace must be", append(good[:6:6], "-grace", "0s")},
+		{"no occupants", "-max-occupants must be", append(good[:6:6], "-max-occupants", "0")},
 		{"more than flags", "there are arguments behind the flags", append(good[:6:6], "x")},
 		{"an unknown flag", "not defined", append(good[:6:6], "-x")},
 	} {

@@ -14,8 +14,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"mellium.im/xmpp/jid"
+
+	"github.com/xmppext/xmppext/examples/mucroom/groupchat"
 )
 
 const usage = `Usage: mucroom -server host:port -domain domain -secret secret [flags]
@@ -30,6 +33,11 @@ Serves chat rooms at a domain, as a component of an XMPP server.
   -data directory      keep rooms in this directory; without it they are gone
                        when the program ends
 
+  -grace duration      how long occupants may take to enter again when the service
+                       was not there, before others are told that they have
+                       left (5m)
+  -max-occupants n     most occupants of a room (1000)
+
 The connection is not encrypted: the server should be on the same machine. When it
 is lost it is begun again, and everybody is told to enter again.
 
@@ -41,6 +49,8 @@ cannot be stored, and 2 if the flags are wrong.
 type options struct {
 	server, secret, data string
 	domain               jid.JID
+	grace                time.Duration
+	maxOccupants         int
 }
 
 // parse reads the command line. Help goes to w.
@@ -54,6 +64,8 @@ func parse(args []string, w io.Writer) (o options, err error) {
 	flags.StringVar(&o.secret, "secret", "", "")
 	flags.StringVar(&secretFile, "secret-file", "", "")
 	flags.StringVar(&o.data, "data", "", "")
+	flags.DurationVar(&o.grace, "grace", groupchat.DefaultGrace, "")
+	flags.IntVar(&o.maxOccupants, "max-occupants", groupchat.DefaultMaxOccupants, "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			_, err = io.WriteString(w, usage)
@@ -69,6 +81,12 @@ func parse(args []string, w io.Writer) (o options, err error) {
 	}
 	if o.domain, err = jid.Parse(domain); err != nil || !o.domain.Equal(o.domain.Domain()) {
 		return o, errors.New("-domain must be a domain")
+	}
+	if o.grace <= 0 {
+		return o, errors.New("-grace must be more than nothing")
+	}
+	if o.maxOccupants <= 0 {
+		return o, errors.New("-max-occupants must be more than none")
 	}
 	if (o.secret == "") == (secretFile == "") {
 		return o, errors.New("one of -secret and -secret-file is needed")

@@ -152,7 +152,7 @@ func (s *Service) setRole(r *room, c change) {
 		to, err = r.Set(o.Nick, o.Affiliation, c.role, c.why)
 	}
 	if err == nil {
-		s.say(to)
+		s.say(r, to)
 	}
 }
 
@@ -178,6 +178,6 @@ func (s *Service) setAffiliation(r *room, o mucfr.Occupant, c change) {
 		to, err = r.Set(o.Nick, c.affiliation, role, c.why)
 	}
 	if err == nil {
-		s.say(to)
+		s.say(r, to)
 	}
 }

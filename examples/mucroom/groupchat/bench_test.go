@@ -40,7 +40,7 @@ func BenchmarkEnter(b *testing.B) {
 			enter := func(i int, children string) {
 				handle(fmt.Sprintf(`<presence from="toad%d@shakespeare.example/pond" to="%s/toad%d">%s</presence>`, i, cave, i, children))
 			}
-			for i := range groupchat.MaxOccupants {
+			for i := range groupchat.DefaultMaxOccupants {
 				enter(i, fast)
 				if i == 0 {
 					handle(`<iq type="set" from="toad0@shakespeare.example/pond" to="` + cave + `" id="own">` +
@@ -58,7 +58,7 @@ func BenchmarkEnter(b *testing.B) {
 			}
 			stanzas, bytes = 0, 0
 			for i := 0; b.Loop(); i++ {
-				enter(i%groupchat.MaxOccupants, children) // They take turns, so that none is slowed down.
+				enter(i%groupchat.DefaultMaxOccupants, children) // They take turns, so that none is slowed down.
 			}
 			b.ReportMetric(float64(stanzas)/float64(b.N), "stanzas/op")
 			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")

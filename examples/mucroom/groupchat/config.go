@@ -94,8 +94,9 @@ type submitted struct {
 }
 
 // apply returns what a room is like with what an owner has filled in. Fields that are
-// not there or not known change nothing. If ok is false it cannot be.
-func (f submitted) apply(c Config) (_ Config, ok bool) {
+// not there or not known change nothing. It may have so many occupants at most. If ok is
+// false it cannot be.
+func (f submitted) apply(c Config, most int) (_ Config, ok bool) {
 	secret, protected := c.Password, c.Password != ""
 	for _, one := range f.Fields {
 		value := ""
@@ -130,7 +131,7 @@ func (f submitted) apply(c Config) (_ Config, ok bool) {
 			c.NonAnonymous = value == whoisAll
 			ok = value == whoisAll || value == whoisModerators
 		case "maxusers":
-			ok = number(value, 1, MaxOccupants, &c.MaxUsers)
+			ok = number(value, 1, most, &c.MaxUsers)
 		case "muc#maxhistoryfetch":
 			ok = number(value, 0, mucfr.DefaultMessages, &c.History)
 		}

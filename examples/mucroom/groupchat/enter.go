@@ -7,6 +7,7 @@ package groupchat
 import (
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -35,13 +36,18 @@ func (s *Service) enter(q request, r *room, nick string, p mucfr.Presence) {
 			return
 		}
 		codes = []int{mucfr.StatusCreated}
-	} else if e := r.refuses(q.from, nick, p.Password); e != nil {
+	} else if e := r.refuses(q.from, nick, p.Password, s.opts.MaxOccupants); e != nil {
 		// Before the room's memory is asked: who may not enter learns nothing, whatever
 		// there is to resume (XEP-0311 leaves that to XEP-0045).
 		s.refuse(q, *e)
 		return
 	}
 
+	if o, inside := r.Room.Client(q.from); inside && r.isAway(q.from) && o.Nick != nick {
+		if to, err := r.Leave(q.from, mucfr.Payload{}); err == nil {
+			s.say(r, to) // It comes back as somebody else.
+		}
+	}
 	affiliation := r.affiliation(q.from)
 	role := r.role(affiliation)
 	if o, ok := r.Occupant(nick); ok {
@@ -58,14 +64,14 @@ func (s *Service) enter(q request, r *room, nick string, p mucfr.Presence) {
 	case err != nil:
 		s.refuse(q, errInternal)
 	default:
-		r.vacated = false
-		s.say(to)
+		delete(r.away, q.from.String())
+		s.say(r, to)
 	}
 }
 
 // refuses returns what a client is refused for, or nil (XEP-0045, sections 7.2.5 to
-// 7.2.10, the first that there is).
-func (r *room) refuses(from jid.JID, nick, password string) *stanza.Error {
+// 7.2.10, the first that there is). There may be so many occupants at most.
+func (r *room) refuses(from jid.JID, nick, password string, most int) *stanza.Error {
 	if _, inside := r.Client(from); inside {
 		return nil
 	}
@@ -82,8 +88,9 @@ func (r *room) refuses(from jid.JID, nick, password string) *stanza.Error {
 		return &errMembers
 	case taken && !shared:
 		return &errConflict
+	case shared && r.isAway(from) && slices.ContainsFunc(o.JIDs, from.Equal): // It has its place.
 	case shared && len(o.JIDs) >= MaxClients,
-		!shared && r.Len() >= MaxOccupants,
+		!shared && r.Len() >= most,
 		!shared && r.Len() >= r.config.MaxUsers && !high:
 		return &errUnavailable
 	case r.locked && a != muc.AffiliationOwner:

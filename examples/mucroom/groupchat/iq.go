@@ -99,7 +99,12 @@ func (s *Service) ask(q request, r *room) {
 		s.send(q.reply("result", ""))
 		return
 	}
-	full := to.JIDs[len(to.JIDs)-1]
+	clients := r.clients(to)
+	if len(clients) == 0 {
+		s.refuse(q, errAway)
+		return
+	}
+	full := clients[len(clients)-1]
 	s.send(packet{
 		name: "iq", kind: q.kind, id: s.asked.add(q, full), from: r.at(from.Nick), to: full, body: p.String(),
 	})

@@ -4,6 +4,8 @@
 
 package groupchat
 
+import "time"
+
 // Limits of what others can make the service keep. What a room remembers is bounded by
 // [Options].Limits.
 const (
@@ -11,9 +13,9 @@ const (
 	// them may remember some megabytes (see mucfr.Limits).
 	DefaultMaxRooms = 1000
 
-	// MaxOccupants is how many occupants a room may have, whatever its owner says: each
-	// message is sent to each of them.
-	MaxOccupants = 1000
+	// DefaultMaxOccupants is how many occupants a room may have: each message is sent to
+	// each of them.
+	DefaultMaxOccupants = 1000
 
 	// MaxClients is how many clients of an account may share a nickname, one for each
 	// device that somebody might have.
@@ -39,3 +41,8 @@ const (
 	JoinBurst  = 200
 	JoinsEvery = 10 // in a second, after that
 )
+
+// DefaultGrace is enough for clients that wait longer each time that they try to enter
+// again, and for phones that sleep most of the time. Meanwhile those are shown as inside
+// who will not come back.
+const DefaultGrace = 5 * time.Minute

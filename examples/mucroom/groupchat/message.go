@@ -41,7 +41,7 @@ func (s *Service) message(q request, r *room) {
 	}
 	switch {
 	case q.kind == "error" && lost(p):
-		s.leave(q, r, mucfr.Payload{}, mucfr.StatusKicked, mucfr.StatusError)
+		s.leave(q.from, r, mucfr.Payload{}, mucfr.StatusKicked, mucfr.StatusError)
 	case nick != "":
 		s.private(q, r, o, p)
 	case q.kind == "groupchat":
@@ -58,7 +58,7 @@ func (s *Service) public(q request, r *room, o mucfr.Occupant, p mucfr.Payload) 
 		return
 	}
 	if to, err := r.Say(q.from, q.id, p); err == nil {
-		s.say(to)
+		s.say(r, to)
 	}
 }
 
@@ -69,7 +69,12 @@ func (s *Service) private(q request, r *room, from mucfr.Occupant, p mucfr.Paylo
 		s.refuse(q, errNotFound)
 		return
 	}
-	for _, full := range to.JIDs {
+	clients := r.clients(to)
+	if len(clients) == 0 {
+		s.refuse(q, errAway)
+		return
+	}
+	for _, full := range clients {
 		s.send(packet{
 			name: "message", kind: q.kind, id: q.id, from: r.at(from.Nick), to: full,
 			body: p.String() + `<x xmlns="` + muc.NSUser + `"/>`,

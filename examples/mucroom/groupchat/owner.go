@@ -69,7 +69,7 @@ func (s *Service) owner(q request, r *room, d *xml.Decoder, start xml.StartEleme
 // configure makes a room what its owner says. A form without fields leaves it as it is,
 // and unlocks it.
 func (s *Service) configure(q request, r *room, f submitted) {
-	config, ok := f.apply(r.config)
+	config, ok := f.apply(r.config, s.opts.MaxOccupants)
 	if !ok {
 		s.refuse(q, errUnacceptable)
 		return
@@ -77,7 +77,7 @@ func (s *Service) configure(q request, r *room, f submitted) {
 	s.send(q.reply("result", ""))
 	if config != r.config {
 		r.config = config
-		s.say(r.Configure(config.room()))
+		s.say(r, r.Configure(config.room()))
 	}
 	r.locked, r.dirty = false, true
 	if !config.MembersOnly {
@@ -91,13 +91,13 @@ func (s *Service) configure(q request, r *room, f submitted) {
 	}
 	for _, o := range strangers {
 		if to, err := r.Remove(o.Nick, o.Affiliation, mucfr.Why{Codes: []int{mucfr.StatusMembersOnly}}); err == nil {
-			s.say(to)
+			s.say(r, to)
 		}
 	}
 }
 
 // destroy ends a room.
 func (s *Service) destroy(r *room, why mucfr.Destroyed) {
-	s.say(r.Destroy(why))
-	s.drop(r)
+	s.say(r, r.Destroy(why))
+	s.drop(r, true)
 }

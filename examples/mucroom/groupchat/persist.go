@@ -18,11 +18,12 @@ import (
 
 // Open returns a service for a domain, with the rooms that are stored.
 //
-// Who was inside when they were stored is taken out, and is told so, as nobody knows
-// who still is. The error is that of the store or the records, or that of a room
+// Who was inside when they were stored is told to enter again, see Attached. The error is that of the store or the records, or that of a room
 // that cannot be understood.
 func Open(ctx context.Context, domain jid.JID, opts Options) (*Service, error) {
 	opts.MaxRooms = cmp.Or(opts.MaxRooms, DefaultMaxRooms)
+	opts.MaxOccupants = cmp.Or(opts.MaxOccupants, DefaultMaxOccupants)
+	opts.Grace = cmp.Or(opts.Grace, DefaultGrace)
 	s := &Service{domain: domain.Domain(), opts: opts, rooms: make(map[string]*room)}
 	if !s.stores() {
 		return s, nil
@@ -40,8 +41,7 @@ func Open(ctx context.Context, domain jid.JID, opts Options) (*Service, error) {
 			return nil, fmt.Errorf("groupchat: loading %s: %w", one.Room, err)
 		}
 		s.rooms[one.Room.Localpart()] = r
-		s.vacate(r, mucfr.StatusError)
-		r.vacated = true
+		r.suspend()
 	}
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/muc"
 	"mellium.im/xmpp/stanza"
 
@@ -28,9 +29,9 @@ func (s *Service) presence(q request, r *room) {
 			return
 		}
 		if q.kind == "unavailable" {
-			s.leave(q, r, p)
+			s.leave(q.from, r, p)
 		} else if lost(p) {
-			s.leave(q, r, mucfr.Payload{}, mucfr.StatusKicked, mucfr.StatusError)
+			s.leave(q.from, r, mucfr.Payload{}, mucfr.StatusKicked, mucfr.StatusError)
 		}
 	}
 }
@@ -70,7 +71,7 @@ func (s *Service) available(q request, r *room) {
 		s.enter(q, r, nick, p)
 	case nick == o.Nick || p.Payload != o.Payload:
 		if to, err := r.Update(q.from, p.Payload); err == nil {
-			s.say(to)
+			s.say(r, to)
 		}
 	}
 }
@@ -90,17 +91,17 @@ func (s *Service) rename(q request, r *room, nick string) bool {
 	case err != nil:
 		s.refuse(q, errInternal)
 	default:
-		s.say(to)
+		s.say(r, to)
 	}
 	return err == nil
 }
 
-// leave takes a client out that has gone. Who is not inside cannot go.
-func (s *Service) leave(q request, r *room, p mucfr.Payload, codes ...int) {
+// leave takes a client out that has gone, also if it was away. Who is not inside cannot go.
+func (s *Service) leave(full jid.JID, r *room, p mucfr.Payload, codes ...int) {
 	if r == nil {
 		return
 	}
-	o, inside := r.Client(q.from)
+	o, inside := r.Room.Client(full)
 	if !inside {
 		return
 	}
@@ -109,8 +110,8 @@ func (s *Service) leave(q request, r *room, p mucfr.Payload, codes ...int) {
 		s.destroy(r, mucfr.Destroyed{})
 		return
 	}
-	if to, err := r.Leave(q.from, p, codes...); err == nil {
-		s.say(to)
+	if to, err := r.Leave(full, p, codes...); err == nil {
+		s.say(r, to)
 	}
 }
 

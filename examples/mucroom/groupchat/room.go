@@ -20,7 +20,7 @@ type room struct {
 	config       Config
 	affiliations map[string]muc.Affiliation // by bare JID
 	locked       bool                       // until its owner has said what it is like
-	vacated      bool                       // nobody has been inside since the service took all out
+	away         map[string]bool            // clients, by full JID, that have to enter again
 	dirty        bool                       // its record is not stored
 	gone         bool                       // it is not to be stored any more; guarded by storing
 }
@@ -57,7 +57,7 @@ func (r *room) all(bare jid.JID) (all []mucfr.Occupant) {
 
 // create makes a room whose owner is an account. It is locked.
 func (s *Service) create(address, owner jid.JID) (*room, *stanza.Error) {
-	if len(s.rooms) >= s.opts.MaxRooms && !s.evict() {
+	if len(s.rooms) >= s.opts.MaxRooms {
 		return nil, &errTooMany
 	}
 	r := &room{
@@ -92,19 +92,11 @@ func (s *Service) newMemory(address jid.JID, c Config) (*mucfr.Room, error) {
 	return mucfr.OpenRoom(ctx, address, opts, s.opts.Store)
 }
 
-// evict drops a room that nobody has come back to, and reports whether there was one.
-func (s *Service) evict() bool {
-	for _, r := range s.rooms {
-		if r.vacated && r.Len() == 0 && !r.config.Persistent {
-			s.drop(r)
-			return true
-		}
+// drop forgets a room that is empty, unless it is persistent, or any room if it must.
+func (s *Service) drop(r *room, must bool) {
+	if !must && (r.Len() > 0 || r.config.Persistent) {
+		return
 	}
-	return false
-}
-
-// drop forgets a room.
-func (s *Service) drop(r *room) {
 	delete(s.rooms, r.Address().Localpart())
 	if !s.stores() {
 		return

@@ -31,6 +31,14 @@ type Options struct {
 	// Limits bound what a room remembers.
 	Limits mucfr.Limits
 
+	// Grace is how long who was inside may take to enter again when the service was not
+	// there all the time, or DefaultGrace.
+	Grace time.Duration
+
+	// MaxOccupants is how many occupants a room may have, whatever its owner says, or
+	// DefaultMaxOccupants.
+	MaxOccupants int
+
 	// MaxRooms is how many rooms there may be, or DefaultMaxRooms.
 	MaxRooms int
 
@@ -48,6 +56,7 @@ type Service struct {
 	rooms  map[string]*room // by localpart
 	pace   pace
 	asked  asked
+	due    time.Time // when who is away has to be back; zero if nobody has to
 	closed bool
 
 	// Held around each use of the store and the records, and taken with mu held if both
@@ -86,62 +95,8 @@ func (s *Service) Handle(start xml.StartElement, children xml.TokenReader) {
 	case q.name == "presence":
 		s.presence(q, s.rooms[local])
 	}
-	if r := s.rooms[local]; r != nil && r.Len() == 0 && !r.config.Persistent && !r.vacated {
-		s.drop(r)
-	}
-}
-
-// Lost says that stanzas may be lost that were sent, as the connection is. Everybody is
-// taken out of all rooms, and told so (with mucfr.StatusError), as who has missed
-// something must come back to hear of it. The rooms remain, also those that are not
-// persistent, until somebody has been inside again.
-func (s *Service) Lost() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.vacateAll(mucfr.StatusError)
-}
-
-// Shutdown takes everybody out of all rooms, and tells them why
-// (mucfr.StatusShutdown). Stanzas are not handled any more.
-func (s *Service) Shutdown() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.vacateAll(mucfr.StatusShutdown)
-	}
-	s.closed = true
-}
-
-func (s *Service) vacateAll(code int) {
-	for _, r := range s.rooms {
-		if r.locked {
-			s.destroy(r, mucfr.Destroyed{}) // Nobody could unlock it.
-		} else {
-			s.vacate(r, code)
-		}
-	}
-}
-
-// vacate takes everybody out of a room. What says so is not annotated, although
-// XEP-0311 wants all presences to be: nobody is told of the others who have to go, and
-// what was sent before may be lost. So the last that a client has received is where to
-// resume, and who comes back there hears of everything.
-func (s *Service) vacate(r *room, code int) {
-	var all []mucfr.Occupant
-	for o := range r.Occupants() {
-		all = append(all, o)
-	}
-	for _, o := range all {
-		if _, err := r.Remove(o.Nick, o.Affiliation, mucfr.Why{Codes: []int{code}}); err != nil {
-			continue
-		}
-		for _, full := range o.JIDs {
-			s.send(packet{
-				name: "presence", kind: "unavailable", from: r.at(o.Nick), to: full,
-				body: goneXML(o.Affiliation, mucfr.StatusSelf, code),
-			})
-		}
-		r.vacated = true
+	if r := s.rooms[local]; r != nil {
+		s.drop(r, false)
 	}
 }
 
@@ -152,11 +107,13 @@ func (s *Service) send(all ...Stanza) {
 	}
 }
 
-// say hands over what a room says.
-func (s *Service) say(all []mucfr.Stanza) {
-	to := make([]Stanza, len(all))
-	for i, one := range all {
-		to[i] = one
+// say hands over what a room says, but for what is for those who are away.
+func (s *Service) say(r *room, all []mucfr.Stanza) {
+	to := make([]Stanza, 0, len(all))
+	for _, one := range all {
+		if !r.isAway(one.To) {
+			to = append(to, one)
+		}
 	}
 	s.send(to...)
 }

@@ -121,6 +121,7 @@ func written(r xml.TokenReader) string {
 
 // Errors that stanzas are refused with.
 var (
+	errAway         = stanza.Error{Type: stanza.Wait, Condition: stanza.RecipientUnavailable}
 	errBadRequest   = stanza.Error{Type: stanza.Modify, Condition: stanza.BadRequest}
 	errConflict     = stanza.Error{Type: stanza.Cancel, Condition: stanza.Conflict}
 	errForbidden    = stanza.Error{Type: stanza.Auth, Condition: stanza.Forbidden}
