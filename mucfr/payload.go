@@ -5,10 +5,12 @@
 package mucfr
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/xmppext/xmppext/internal/xmlname"
@@ -153,8 +155,14 @@ func (w *payloadWriter) start(start xml.StartElement) {
 		w.b = appendEscaped(w.b, space)
 		w.b = append(w.b, '"')
 	}
-	prefixes, seen := 0, make(map[xml.Name]bool, len(start.Attr))
-	for _, a := range start.Attr {
+	// Some servers write attributes in any order, and a presence that has not changed
+	// should not look like another one.
+	attrs := start.Attr
+	if !slices.IsSortedFunc(attrs, byName) {
+		attrs = slices.SortedStableFunc(slices.Values(attrs), byName)
+	}
+	prefixes, seen := 0, make(map[xml.Name]bool, len(attrs))
+	for _, a := range attrs {
 		if len(w.b) > MaxPayload {
 			break // Each may have a long namespace, which costs its sender nothing.
 		}
@@ -167,6 +175,10 @@ func (w *payloadWriter) start(start xml.StartElement) {
 		seen[a.Name] = true
 	}
 	w.spaces, w.locals, w.open = append(w.spaces, space), append(w.locals, start.Name.Local), true
+}
+
+func byName(a, b xml.Attr) int {
+	return cmp.Or(cmp.Compare(a.Name.Space, b.Name.Space), cmp.Compare(a.Name.Local, b.Name.Local))
 }
 
 // attr writes an attribute, and returns how many prefixes there are then.

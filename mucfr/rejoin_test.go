@@ -47,6 +47,15 @@ func TestRejoin(t *testing.T) {
 		assert.Equal(t, []string{"N1 gone (none) *", "Tybalt (visitor) *", "N2 (moderator) *", "N3 xa (participant) *", own}, back(r))
 		assert.Equal(t, []string{own}, back(r), "MF-29: from one who is inside, and up to date")
 	})
+	t.Run("who enters again with the same presence, however its server writes that, has not changed", func(t *testing.T) {
+		r := newRoom(t, mucfr.Options{})
+		r.enter("juliet", "Juliet", participant, "")
+		r.enter("romeo", "Romeo", participant, `<c xmlns="urn:c" a="1" b="2"/>`)
+		to, err := r.Join(mucfr.Join{
+			JID: full("romeo"), Nick: "Romeo", Role: participant, Presence: presence(t, `<c b="2" a="1" xmlns="urn:c"/>`+enters),
+		})
+		assert.Empty(t, r.got("juliet")(to, err))
+	})
 	t.Run("somebody who came and went is not mentioned", func(t *testing.T) {
 		r := crowded(t, mucfr.Options{}, 3)
 		r.enter("tybalt", "Tybalt", visitor, "")
