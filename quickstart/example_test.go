@@ -7,9 +7,11 @@ package quickstart_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log"
 	"net"
+	"time"
 
 	"mellium.im/xmpp/jid"
 
@@ -56,4 +58,40 @@ func ExampleRoster() {
 	// Output:
 	// nurse@im.example.com both [Servants]
 	// romeo@im.example.com to []
+}
+
+// A program that is to stay logged in handles one session after the other.
+func ExampleKeeper() {
+	ctx, logOut := context.WithCancel(context.Background())
+	defer logOut()
+	keeper := &quickstart.Keeper{
+		Dialer: &quickstart.Dialer{
+			Roster:  true,
+			Opening: quickstart.Available,
+
+			// Where the server of this example is.
+			Address: homeAddress, NetDial: dialExample, TLS: &tls.Config{RootCAs: pki().pool},
+		},
+		Account:     jid.MustParse("juliet@im.example.com"),
+		Credentials: quickstart.Password(password),
+		Handle: func(ctx context.Context, s *quickstart.Session) error {
+			served := make(chan error, 1)
+			go func() { served <- s.Serve(nil) }() // This ends ctx when it returns.
+
+			// What waits for the server is done meanwhile: to catch up with the archive, to
+			// enter rooms.
+			if err := s.Roster.Wait(ctx); err != nil {
+				return err
+			}
+			fmt.Println(len(s.Roster.Items()), "contacts")
+			logOut() // That is all for an example.
+			return <-served
+		},
+		Observe: func(err error, wait time.Duration) { log.Printf("dialing again in %v: %v", wait, err) },
+	}
+	err := keeper.Run(ctx)
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// 2 contacts
+	// true
 }

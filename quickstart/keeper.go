@@ -60,7 +60,12 @@ type Keeper struct {
 
 	// Handle handles one session, and returns when that has ended: this ends the
 	// session if it has not. It should serve the session. Its error only goes to
-	// Observe. When ctx ends the connection is closed, so that Serve returns.
+	// Observe.
+	//
+	// Ctx ends with that of Run, and when [Session.Serve] has returned, so that nobody
+	// waits for an answer that cannot come any more. When that of Run ends, the session
+	// and its connection are closed, so that Serve returns.
+	//
 	// If Handle is nil, sessions are served, and requests refused.
 	Handle func(ctx context.Context, s *Session) error
 
@@ -164,7 +169,10 @@ func (k *Keeper) handle(ctx context.Context, s *Session) error {
 	if k.Handle == nil {
 		return s.Serve(nil)
 	}
-	return k.Handle(ctx, s)
+	handling, stop := context.WithCancel(ctx)
+	defer stop()
+	s.served = stop
+	return k.Handle(handling, s)
 }
 
 // final reports whether there is no use in trying again.

@@ -25,6 +25,9 @@ import (
 // Who calls Serve of the Session in it gets all of that by himself, and waits in vain
 // for Roster.Wait and for Server.
 func (s *Session) Serve(h xmpp.Handler) error {
+	if s.served != nil {
+		defer s.served()
+	}
 	if s.inbox == nil {
 		return s.Session.Serve(h)
 	}

@@ -17,7 +17,8 @@ type Session struct {
 	*xmpp.Session
 
 	// Bound is what the server has said about the account at the instant of the bind.
-	// It is nil if the resource was bound by RFC 6120.
+	// It is nil if the resource was bound by RFC 6120. A server may bind otherwise and say
+	// nothing about the archive, as Prosody does: see Bound.Archived.
 	Bound *bind2.Bound
 
 	// Protocol is how the resource was bound.
@@ -29,7 +30,8 @@ type Session struct {
 	// Report says how the login went.
 	Report Report
 
-	inbox *inbox // or nil, if there is nothing to be taken in
+	inbox  *inbox // or nil, if there is nothing to be taken in
+	served func() // called when Serve returns, or nil
 }
 
 // Trace is called as a login goes on, each of its functions if it is not nil, by the
