@@ -24,6 +24,10 @@ const maxRestarts = 10
 // It comes from results of the archive alone, never from messages that arrive
 // live: between the last result and those there may be others that the client has
 // not seen. A client keeps it with the messages.
+//
+// So what has arrived live comes once more when the client catches up the next time. A
+// client that keeps ids with its messages knows it by Result.ID: in a live message that is
+// the stanza-id by the archive (XEP-0359), if [Support.IDs] is set.
 type Place struct {
 	// ID is the id of the last result.
 	ID string

@@ -13,6 +13,7 @@ import (
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/disco"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
@@ -57,7 +58,7 @@ func ExampleClient_CatchUp() {
 	defer sessions.Close()
 	account := jid.MustParse("juliet@im.example.com")
 
-	gate := &mam.Gate{By: account} // If its Support says that there are IDs.
+	gate := new(mam.Gate)
 	show := func(message xml.TokenReader) error {
 		fmt.Println(text(message))
 		return nil
@@ -72,14 +73,22 @@ func ExampleClient_CatchUp() {
 				}
 				return show(message)
 			})),
-		mux.New(stanza.NSClient, mam.Handle(&mam.Handler{Archive: archive, Account: account})))
+		mux.New(stanza.NSClient, mam.Handle(&mam.Handler{Archive: archive, Account: account}), disco.Handle()))
 
 	// What arrives meanwhile is in the archive too.
 	arrive(sessions.Server, romeoWrites(archive, "It is the east, and Juliet is the sun."))
 
-	var place mam.Place // As it was kept with the messages.
 	ctx := context.Background()
-	place, err := client.CatchUp(ctx, sessions.Client, jid.JID{}, mam.Query{}, place, "", func(r mam.Result) error {
+	support, err := client.Supports(ctx, sessions.Client, jid.JID{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if support.IDs {
+		gate.By = account
+	}
+	var place mam.Place // As it was kept with the messages.
+	place, err = client.CatchUp(ctx, sessions.Client, jid.JID{}, mam.Query{}, place, "", func(r mam.Result) error {
 		gate.See(r)
 		return show(r.TokenReader())
 	})

@@ -34,6 +34,7 @@ type Gate struct {
 	// JID, or that of a room. Only ids by it count. Leave it empty unless
 	// [Support.IDs] is set: then nothing tells them apart, and what was held comes
 	// twice if the archive has returned it.
+	// It may be set while messages are held already, by who then calls Open.
 	By jid.JID
 
 	// Size is how many messages are held at most, which may take some dozens of
@@ -50,7 +51,6 @@ type Gate struct {
 }
 
 type held struct {
-	id     string
 	tokens []xml.Token
 	weight int
 }
@@ -67,14 +67,14 @@ func (g *Gate) Hold(message xml.TokenReader) (xml.TokenReader, error) {
 	if err != nil && !tooLarge {
 		return nil, err
 	}
-	h := held{id: g.idOf(tokens), tokens: tokens}
+	h := held{tokens: tokens}
 	for _, tok := range tokens {
 		h.weight += weigh(tok)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.open && h.id != "" && g.seen[h.id]:
+	case g.open && g.double(tokens):
 		return nil, nil
 	case g.open && tooLarge:
 		return xmlstream.MultiReader(tokenReader(tokens), message), nil
@@ -90,6 +90,13 @@ func (g *Gate) Hold(message xml.TokenReader) (xml.TokenReader, error) {
 }
 
 func (g *Gate) size() int { return orDefault(g.Size, DefaultGateSize) }
+
+// double reports whether the archive has returned a message. It is called with the lock
+// held, and not before the gate is being opened: until then By may change.
+func (g *Gate) double(tokens []xml.Token) bool {
+	id := g.idOf(tokens)
+	return id != "" && g.seen[id]
+}
 
 // idOf returns the id that the archive has given to a message, or nothing.
 func (g *Gate) idOf(tokens []xml.Token) string {
@@ -148,7 +155,7 @@ func (g *Gate) Open(ctx context.Context, handle func(xml.TokenReader) error) err
 			return nil
 		}
 		next := g.held[0]
-		double := next.id != "" && g.seen[next.id]
+		double := g.double(next.tokens)
 		g.mu.Unlock()
 		if err := ctx.Err(); err != nil {
 			return err

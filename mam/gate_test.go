@@ -80,6 +80,26 @@ func TestGate(t *testing.T) {
 		require.NoError(t, g.Open(t.Context(), handle))
 		assert.Equal(t, []string{"a"}, got)
 	})
+	t.Run("SI-08 an archive of which it is learned late that it has ids", func(t *testing.T) {
+		start()
+		g := new(mam.Gate)
+		held := make(chan struct{})
+		go func() { // What serves the session.
+			defer close(held)
+			for _, id := range []string{"a", "b"} {
+				_, err := g.Hold(live(juliet, id))
+				assert.NoError(t, err)
+			}
+		}()
+		g.By = juliet
+		g.See(mam.Result{ID: "a"})
+		<-held
+		require.NoError(t, g.Open(t.Context(), handle))
+		assert.Equal(t, []string{"b"}, got)
+		g.See(mam.Result{ID: "c"})
+		arrive(t, g, live(juliet, "c"))
+		assert.Equal(t, []string{"b"}, got)
+	})
 	t.Run("SI-08 what the sender calls an id does not hide the archive's", func(t *testing.T) {
 		g := start()
 		g.See(mam.Result{ID: "a"})
