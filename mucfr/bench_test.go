@@ -6,7 +6,9 @@ package mucfr_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,12 +142,18 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// TestStorm lets people come and go, and looks at what that leaves.
+// TestStorm lets people come and go, and looks at what that leaves. They do so as often as
+// XMPPEXT_MUCFR_STORM says, or 200 000 times.
 func TestStorm(t *testing.T) {
-	events := 100_000
-	if testing.Short() {
-		events = 10_000
+	events := 200_000
+	if s := os.Getenv("XMPPEXT_MUCFR_STORM"); s != "" {
+		var err error
+		events, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	} else if testing.Short() {
+		events = 20_000
 	}
+	events /= 2 // for each half
 	r := mucfr.NewRoom(orchard, mucfr.Options{Limits: mucfr.Limits{Departures: 100, Visitors: 100}})
 	p := presence(t, enters+optIn)
 	enter := func(i int) {
