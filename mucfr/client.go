@@ -20,7 +20,7 @@ var (
 	ErrBusy = errors.New("mucfr: another call waits for the room")
 
 	// ErrRemoved means that the room has let the client go while it entered, and will not
-	// let it in: it is no more, or the client may not be there.
+	// let it in: it is no more, or the client may not be there, or the service ends.
 	ErrRemoved = errors.New("mucfr: the room has removed the client")
 )
 

@@ -42,6 +42,11 @@ type JoinOptions struct {
 // it has ended: the context has to end with it. If it ends before the room has answered
 // the answer is still taken in when it comes.
 //
+// A room that did not exist may be made by it, and is commonly locked then: nobody else
+// gets in before its owner has configured it (XEP-0045, section 10.1). If [StatusCreated]
+// is among [Occupancy.Codes], mellium's muc.SetConfig does so; an empty form takes the
+// room as it is.
+//
 // That the room does not let the client in is a [stanza.Error], such as conflict for a
 // nickname that is somebody else's: use [Occupancy.SetNick]. Other errors are ErrRemoved,
 // ErrBusy, [ErrAddress] if the Occupancy has no nickname, and those of the session and

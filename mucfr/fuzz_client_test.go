@@ -159,6 +159,7 @@ func occTold(told map[string]bool, c mucfr.Change) {
 func FuzzOccupancyJSON(f *testing.F) {
 	o := mucfr.NewOccupancy(occRoom)
 	f.Add([]byte(`{}`))
+	f.Add([]byte(occSaved(f, new(mucfr.Occupancy))))
 	f.Add([]byte(occSaved(f, o)))
 	o.Join("")
 	for _, s := range []string{

@@ -80,7 +80,8 @@ const (
 	RoomRefused
 
 	// RoomLeft means that the client is not inside any more, by what Codes and Destroyed
-	// say: without them it has left by itself.
+	// say: without them it has left by itself. With StatusShutdown or StatusError nobody
+	// has thrown it out, and it may enter again.
 	RoomLeft
 )
 

@@ -94,9 +94,14 @@ func (s *savedOccupancy) occupancy() (*Occupancy, error) {
 	if s.Version != savedVersion {
 		return nil, fmt.Errorf("version %d is not known", s.Version)
 	}
-	room, err := jid.Parse(s.Room)
-	if err != nil {
-		return nil, fmt.Errorf("the room: %w", err)
+	var room jid.JID // As that of the zero Occupancy.
+	if s.Room != "" {
+		var err error
+		if room, err = jid.Parse(s.Room); err != nil {
+			return nil, fmt.Errorf("the room: %w", err)
+		}
+	} else if s.ID != "" || s.Session != "" || s.Subject != "" || len(s.Occupants) > 0 {
+		return nil, errors.New("there is no room")
 	}
 	if room.Resourcepart() != "" {
 		return nil, errors.New("the room is an occupant")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"mellium.im/xmpp/jid"
 
 	"github.com/xmppext/xmppext/mucfr"
 )
@@ -55,6 +56,14 @@ func TestOccupancyJSON(t *testing.T) {
 		assert.Empty(t, o.Subject())
 		assert.Empty(t, o.Codes())
 		assert.Equal(t, mucfr.Element{}, o.Join(""))
+	})
+	t.Run("what has no room is kept, too", func(t *testing.T) {
+		o := occInside(t)
+		require.NoError(t, json.Unmarshal([]byte(occSaved(t, new(mucfr.Occupancy))), o))
+		assert.Equal(t, jid.JID{}, o.Address())
+		assert.Empty(t, occNicks(o))
+		assert.Equal(t, mucfr.Element{}, o.Join(""))
+		assert.Equal(t, occSaved(t, new(mucfr.Occupancy)), occSaved(t, o))
 	})
 	whole := occSaved(t, occInside(t))
 	for name, change := range map[string]func(m map[string]any){

@@ -71,6 +71,10 @@ type Options struct {
 // a goroutine, for each room, in which it calls a method and puts what that returns
 // into the queues of its clients.
 //
+// A client that something was lost to on its way must not get what comes behind that: it
+// would resume there. It has to enter again first. To tell it so, by [StatusError] for
+// instance, is for the service, as what a Room returns is annotated.
+//
 // A Room believes what it is told: whether somebody may do something is for the
 // service to decide, and so is how many occupants there may be, and clients of each.
 type Room struct {

@@ -93,7 +93,9 @@ func (r *Room) keys() []string {
 }
 
 // OpenRoom returns a room as it was when it was saved last, or an empty one. Its
-// occupants are still inside: it is for the service to find out who is not any more.
+// occupants are still inside: it is for the service to find out who is not any more. As
+// something was lost to all of them, unless the service had ended in peace, it may tell
+// them to enter again, and let those leave who have not done so after some time.
 // Opts.Config is that of a room that is new; the others have theirs.
 //
 // A room that was not closed may have lost what came after it was saved last.
