@@ -19,4 +19,6 @@
 //     comes back by itself (XEP-0305 §2, XEP-0368).
 //   - [github.com/xmppext/xmppext/mam]: archives of messages, and what serves them
 //     (XEP-0313, XEP-0059, XEP-0359, XEP-0441).
+//   - [github.com/xmppext/xmppext/mucfr]: chat rooms that who comes back enters for the
+//     price of what has changed (XEP-0311, version 0.1, Deferred).
 package xmppext

@@ -123,8 +123,9 @@ type Server struct {
 	// If it is zero it is DefaultMaxTries.
 	MaxTries int
 
-	// AllowSpace, which pipelining.Config has as well, lets clients send white space between elements while SASL2 is under
+	// AllowSpace lets clients send white space between elements while SASL2 is under
 	// way, for which they are to be disconnected (XEP-0388, section 2.5).
+	// Pipelining.Config has it as well.
 	// It does no harm, and some clients rely on it: go-xmpp 0.3 ends each element by
 	// a line feed.
 	// It needs a connection that passes over white space, as pipelining.Conn does.

@@ -3,7 +3,7 @@
 // license that can be found in the LICENSE file.
 
 // Package quickstart logs clients in, remembers how, and does it in one or two flights
-// the next time (XEP-0305).
+// behind that of TLS the next time (XEP-0305).
 //
 // A [Dialer] takes the place of xmpp.DialClientSession. The zero value is ready to use:
 //

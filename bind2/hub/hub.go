@@ -15,7 +15,7 @@
 // connection of a client, negotiates its stream under the Resource's context, and
 // serves it:
 //
-//	h := &hub.Hub{Archive: archive, Offline: new(hub.MemoryOffline)}
+//	h := &hub.Hub{Archive: archive, Offline: new(hub.MemoryOffline), Local: exists}
 //	binder := &bind2.Server{Store: h, Carbons: true, CSI: true}
 //	...
 //	r := h.NewResource()
@@ -108,7 +108,8 @@ type Hub struct {
 
 	// Local reports whether an address is that of an account of this server. It
 	// decides where Resource.Send delivers a message. If it is nil all are that have
-	// a localpart and the domain of the sender.
+	// a localpart and the domain of the sender: what is sent to one that does not exist
+	// is archived and kept then, and the sender is not told.
 	Local func(account jid.JID) bool
 
 	// Remote sends a message to an address that is not local. A stanza.Error is
