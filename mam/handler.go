@@ -74,9 +74,9 @@ type Handler struct {
 	// positive it is DefaultTimeout.
 	Timeout time.Duration
 
-	// ErrorLog gets what went wrong with the archive. If it is nil nothing is
+	// Logger gets what went wrong with the archive. If it is nil nothing is
 	// logged.
-	ErrorLog *slog.Logger
+	Logger *slog.Logger
 }
 
 // View is what somebody may see of an archive.
@@ -316,7 +316,7 @@ func (h *Handler) maxPageSize() int { return orDefault(h.MaxPageSize, DefaultMax
 func orDefault(n, otherwise int) int { return cmp.Or(max(n, 0), otherwise) }
 
 func (h *Handler) log(text string, args ...any) {
-	if h.ErrorLog != nil {
-		h.ErrorLog.Error(text, args...)
+	if h.Logger != nil {
+		h.Logger.Error(text, args...)
 	}
 }

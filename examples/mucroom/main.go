@@ -100,7 +100,7 @@ const (
 func serve(ctx context.Context, o options, logger *log.Logger) (err error) {
 	q := newQueue()
 	opts := groupchat.Options{
-		Send: q.put, Grace: o.grace, MaxOccupants: o.maxOccupants, Log: slogger(logger),
+		Send: q.put, Grace: o.grace, MaxOccupants: o.maxOccupants, Logger: slogger(logger),
 	}
 	if o.data != "" {
 		kept, openErr := openData(ctx, o.data)

@@ -42,8 +42,8 @@ type Options struct {
 	// MaxRooms is how many rooms there may be, or DefaultMaxRooms.
 	MaxRooms int
 
-	// Log gets what went wrong with the store. If it is nil nothing is logged.
-	Log *slog.Logger
+	// Logger gets what went wrong with the store. If it is nil nothing is logged.
+	Logger *slog.Logger
 }
 
 // Service is a domain with chat rooms. It is safe for concurrent use.
@@ -128,8 +128,8 @@ func (s *Service) refuse(q request, e stanza.Error) {
 
 // log logs what went wrong.
 func (s *Service) log(text string, err error) {
-	if s.opts.Log != nil {
-		s.opts.Log.Error(text, "err", err)
+	if s.opts.Logger != nil {
+		s.opts.Logger.Error(text, "err", err)
 	}
 }
 
