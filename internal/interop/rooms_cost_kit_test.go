@@ -30,18 +30,20 @@ import (
 const (
 	crowdDomain = "crowd.example"
 
-	// batch is how many of the crowd do something at once. What a room of 1000 makes of
-	// that is less than Prosody buffers for a connection, which is 32 MB.
+	// batch is how many of the crowd do something at once in a room of up to 1000. What it
+	// makes of that is less than Prosody buffers for a connection, which is 32 MB.
 	batch = 10
 
-	// late is how long that may take.
-	late = time.Minute
+	// late is how long that may take: Prosody needs minutes for a visit to a room of 10 000.
+	late = 10 * time.Minute
 
 	// capabilities are those that clients commonly send with a presence.
 	capabilities = `<c xmlns="http://jabber.org/protocol/caps" hash="sha-1" node="https://client.example" ver="QgayPKawpkPSDYmwT/WM94uAlu0="/>`
 
-	// enters is what a client says to enter. It wants no messages.
-	enters = `<show>away</show>` + capabilities + `<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="0"/></x>`
+	// presents is what the presence of a client has in it, and enters what that has by
+	// which it enters. It wants no messages.
+	presents = `<show>away</show>` + capabilities
+	enters   = presents + `<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="0"/></x>`
 )
 
 // A crowd is a component whose addresses are in rooms. It does not read what it
@@ -187,17 +189,23 @@ func (v *venue) fill(t *testing.T, n int) {
 // since: that is all that each hears of, and of itself.
 func (v *venue) optIn(t *testing.T, known roomStanza) {
 	t.Helper()
+	v.resume(t, known)
+	v.crowd.await(t, 2*v.inside, 0)
+}
+
+// resume lets all of them enter again, with what they know.
+func (v *venue) resume(t *testing.T, known roomStanza) {
+	t.Helper()
 	for i := range v.inside {
 		v.crowd.write(t, `<presence from="%s" to="%s/u%d">%s%s</presence>`, member(i), v.room, i, enters, presenceSession(known.resume()))
 	}
-	v.crowd.await(t, 2*v.inside, 0)
 }
 
 // change lets some of them change.
 func (v *venue) change(t *testing.T, from, to int) {
 	t.Helper()
 	for from < to {
-		some := min(batch, to-from)
+		some := min(max(1, min(batch, 1000*batch/v.inside)), to-from)
 		for i := range some {
 			v.crowd.write(t, `<presence from="%s" to="%s/u%d"><show>dnd</show>%s</presence>`, member(from+i), v.room, from+i, capabilities)
 		}

@@ -28,7 +28,6 @@ const (
 
 	ownDomain = "muc.example" // Prosody's own rooms
 
-	visits      = 10
 	broadcasts  = 200
 	mostPermill = 15 // of a whole state, for 10 changes among 1000
 )
@@ -76,7 +75,7 @@ func TestRoomCost(t *testing.T) {
 	var said []saying
 	for _, n := range []int{most / 10, most} {
 		b := &bout{
-			server: server, meter: m, n: n,
+			server: server, meter: m, n: n, visits: 10,
 			own:  &venue{crowd: c, name: "Prosody", room: fmt.Sprint("r", n, "@", ownDomain)},
 			ours: &venue{crowd: c, name: "mucroom", room: fmt.Sprint("r", n, "@", roomsDomain)},
 		}
@@ -87,7 +86,7 @@ func TestRoomCost(t *testing.T) {
 			assert.LessOrEqual(t, 1000*ten.bytes, mostPermill*whole.bytes, "MF-10: %d of %d bytes", ten.bytes, whole.bytes)
 		}
 	}
-	t.Logf("Prosody %s; visits: %d of each kind; messages: %d\n\n%s\n%s", server.Version, visits, broadcasts, drawRows(rows), drawSayings(said))
+	t.Logf("Prosody %s; messages: %d\n\n%s\n%s", server.Version, broadcasts, drawRows(rows), drawSayings(said))
 }
 
 // What a client does, and what happens meanwhile.
@@ -105,7 +104,8 @@ func changed(n int) string { return fmt.Sprintf("comes back, %d changed", n) }
 type bout struct {
 	server    *interop.Server
 	meter     meter
-	n         int
+	n         int // occupants
+	visits    int // of each kind
 	own, ours *venue
 
 	rows []row
@@ -177,7 +177,7 @@ func (b *bout) run(t *testing.T) {
 func (b *bout) visit(t *testing.T, rows ...row) {
 	t.Helper()
 	times := make([][]time.Duration, len(rows))
-	for range visits {
+	for range b.visits {
 		for i := range rows {
 			r := &rows[i]
 			one := r.venue.visit(t, b.server, b.meter, r.request)
@@ -188,7 +188,7 @@ func (b *bout) visit(t *testing.T, rows ...row) {
 	}
 	for i, r := range rows {
 		slices.Sort(times[i])
-		r.took, r.used = times[i][visits/2], r.used.over(visits)
+		r.took, r.used = times[i][b.visits/2], r.used.over(b.visits)
 		b.rows = append(b.rows, r)
 	}
 }
