@@ -29,6 +29,10 @@
 //	export XMPPEXT_XMPPJS=$(bash .ci/clients xmppjs)
 //	export XMPPEXT_SLIXMPP=$(bash .ci/clients slixmpp)
 //	export XMPPEXT_GOXMPP=$(bash .ci/clients goxmpp)
+//	export XMPPEXT_PROFANITY=$(bash .ci/clients profanity)
+//	export XMPPEXT_MCABBER=$(bash .ci/clients mcabber)
+//
+// The last two are for the console, and only visit chat rooms.
 //
 // If the variable is set, then a server that does not start fails the test: a
 // broken set-up must not look like a skipped one.
