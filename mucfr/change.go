@@ -233,7 +233,8 @@ func (r *Room) Destroy(d Destroyed) []Stanza {
 	clear(r.inside)
 	clear(r.byJoined)
 	r.order.Init()
-	r.gone, r.visits, r.history, r.subject = departures{}, visits{}, messages{}, subject{}
+	r.gone, r.visits = departures{}, visits{}
+	r.renew()
 	r.begin()
 	return to
 }

@@ -62,6 +62,7 @@ type Occupancy struct {
 	subject   string
 	codes     []int // of its own last presence
 	supported bool
+	reflects  bool // the room's answers have the id of what they answer
 
 	last         Element // the last annotation
 	lastPresence Element // and the last one of a presence
@@ -69,10 +70,13 @@ type Occupancy struct {
 	// All below is about the last join.
 
 	joins     uint64   // how many there were
-	asked     string   // the id of the presence, if it is known
+	asked     string   // the id of the presence, if it is known; empty once that is answered
+	latest    Element  // the last annotation of a presence since, while before is not nil
 	resumed   string   // the session in which it asked to resume; empty once that is answered
 	mixed     bool     // the answer is of another session
+	plain     bool     // it may be one without an id, of a room that is another one now
 	before    *crowd   // who was known before the answer; nil if that is over, or was a reset
+	base      *base    // what the answer is about; nil if that is over
 	undone    []string // who had entered by answers that were cut off
 	truncated bool     // it was said that messages are missing
 }
@@ -81,6 +85,13 @@ type Occupancy struct {
 type crowd struct {
 	occupants map[string]*seen
 	bytes     int // of their payloads
+}
+
+// A base is what was known when the client asked to enter.
+type base struct {
+	crowd
+	last, lastPresence Element
+	resumed            string
 }
 
 // A seen is an occupant, and the join since which it was listed last. It does not change.
@@ -115,8 +126,9 @@ func NewOccupancy(room jid.JID) *Occupancy {
 // anywhere. Any other answer counts from its end on, which is [RoomJoined]: if it is cut
 // off, all that it has said about occupants is undone, and comes again.
 //
-// The id is that of the presence. It may be empty, but then the client may be wrong about
-// where the answer ends, if the room thinks that it is still there.
+// The id is that of the presence, and differs from those of other joins. It may be empty,
+// but then the client may be wrong about where the answer ends, if the room thinks that it
+// is still there, or has not answered the join before.
 func (o *Occupancy) Join(id string) Element {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -132,15 +144,25 @@ func (o *Occupancy) Join(id string) Element {
 		e.Type = Resume
 	}
 	o.asked, o.resumed = id, e.Session
+	o.truncated = false
 	o.await()
-	o.joins++
-	o.mixed, o.truncated, o.missing = false, false, false
 	return e
 }
 
 // await begins to wait for an answer.
 func (o *Occupancy) await() {
-	o.state, o.before = asking, &crowd{maps.Clone(o.occupants), o.bytes}
+	o.joins++
+	o.state, o.latest, o.mixed, o.plain, o.missing = asking, Element{}, false, false, false
+	o.before = &crowd{maps.Clone(o.occupants), o.bytes}
+	o.base = &base{*o.before, o.last, o.lastPresence, o.resumed}
+}
+
+// again waits for the answer as if nothing had come since the join. What has come is not
+// all that there was before the answer.
+func (o *Occupancy) again() {
+	o.before, o.last, o.lastPresence, o.resumed = &o.base.crowd, o.base.last, o.base.lastPresence, o.base.resumed
+	o.leave()
+	o.await()
 }
 
 // Lost says that the session has ended, or will not be used any more: the client is not
@@ -167,8 +189,13 @@ func (o *Occupancy) leave() {
 		o.undone = o.undone[:min(len(o.undone), MaxOccupants)]
 		o.crowd, o.before, o.missing = *o.before, nil, false
 	}
-	o.state = outside
+	o.reflects = o.givesIDs()
+	o.state, o.base = outside, nil
 }
+
+// givesIDs reports whether the room's answers have the id of what they answer, as far as is
+// known for the next one. It would wait in vain for one without an id.
+func (o *Occupancy) givesIDs() bool { return o.reflects && !(o.state == asking && o.plain) }
 
 // forget makes the next join one that does not resume.
 func (o *Occupancy) forget() { o.last, o.lastPresence = Element{}, Element{} }

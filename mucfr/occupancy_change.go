@@ -50,8 +50,9 @@ const (
 	NoChange ChangeKind = iota
 
 	// OccupantEntered is somebody who was not there before: another person than whoever
-	// had that nickname. OccupantChanged is another presence of the same one. The presence
-	// of the client itself is the one or the other, too, but for the first (RoomJoined).
+	// had that nickname. OccupantChanged is another presence of the same one, or if the room
+	// lists all without a reset, of whoever has that nickname. The presence of the client
+	// itself is the one or the other, too, but for the one by which it is inside (RoomJoined).
 	OccupantEntered
 	OccupantChanged
 
@@ -69,7 +70,8 @@ const (
 	// forgotten (XEP-0311, section 4.2).
 	RoomReset
 
-	// RoomJoined means that the client is inside and knows all occupants.
+	// RoomJoined means that the client is inside and knows all occupants. Where an answer
+	// was cut off, and the room has crashed since, only the Occupancy does.
 	RoomJoined
 
 	// HistoryTruncated means that the room does not send all messages that the client has
@@ -81,7 +83,8 @@ const (
 
 	// RoomLeft means that the client is not inside any more, by what Codes and Destroyed
 	// say: without them it has left by itself. With StatusShutdown or StatusError nobody
-	// has thrown it out, and it may enter again.
+	// has thrown it out, and it may enter again. If a join is not answered yet that may be
+	// about what was before, and the answer still comes.
 	RoomLeft
 )
 
@@ -122,12 +125,17 @@ func (o *Occupancy) apply(h *heard) Change {
 
 // note keeps where to resume. While the room answers that stays where it was: what comes
 // may be from before the answer, as to a client that the room thinks is still there,
-// and then says nothing about what is missing. Also the client's own presence may be, if
-// it does not have the id of the one that is answered. Behind a reset a stanza says how far the
+// and then says nothing about what is missing. Behind a reset a stanza says how far the
 // whole state has come.
 func (o *Occupancy) note(h *heard) {
 	e, ok := h.annotation()
-	if !ok || o.before != nil || o.state == inside && !o.supported {
+	if !ok || o.state == inside && !o.supported {
+		return
+	}
+	if o.before != nil {
+		if h.presence && len(e.Session) <= MaxPoint && len(e.ID) <= MaxPoint {
+			o.latest = e
+		}
 		return
 	}
 	if len(e.Session) > MaxPoint || len(e.ID) > MaxPoint {
@@ -149,15 +157,15 @@ func (o *Occupancy) message(h *heard) Change {
 		return Change{Kind: HistoryTruncated}
 	}
 	subject := h.subject != nil && !h.body && !h.thread
-	if subject && o.state == inside {
-		o.before = nil
+	if subject && o.state == inside && !o.reflects {
+		o.answered()
 	}
 	o.note(h)
 	if !subject {
 		return Change{}
 	}
 	o.subject = h.subject.String()
-	if o.state == inside {
+	if o.state == inside && o.asked == "" {
 		o.resumed = "" // The answer is at its end.
 	}
 	return Change{Kind: SubjectChanged, Nick: h.nick()}
@@ -171,17 +179,22 @@ func (o *Occupancy) available(h *heard) Change {
 	self := slices.Contains(h.codes, StatusSelf)
 	known, missing := o.put(h.occupant(), o.joins)
 	o.missing = o.missing || missing
-	if self {
-		o.nick, o.want, o.codes = h.nick(), h.nick(), h.codes
-	}
 	if e, ok := h.annotation(); ok && e.Session != o.resumed {
 		o.mixed = true
+	}
+	if self && o.precedes(h) {
+		_, annotated := h.annotation()
+		o.plain, self = o.plain || !annotated, false
+	}
+	if self {
+		o.nick, o.want, o.codes = h.nick(), h.nick(), h.codes
 	}
 	if self && o.state == asking {
 		return o.joined(h)
 	}
 	if self && o.answers(h) {
-		o.before = nil // The last one was from before.
+		o.answered() // The last one was from before.
+		o.reflects = true
 	}
 	o.note(h)
 	c := Change{Kind: OccupantEntered, Nick: h.nick(), Codes: slices.Clone(h.codes), Reason: h.reason.String()}
@@ -196,8 +209,15 @@ func (o *Occupancy) available(h *heard) Change {
 func (o *Occupancy) joined(h *heard) Change {
 	c := Change{Kind: RoomJoined, Nick: o.nick, Codes: slices.Clone(h.codes), Reason: h.reason.String()}
 	_, o.supported = h.annotation()
-	if o.state = inside; o.asked == "" || o.answers(h) {
-		o.before = nil
+	switch o.state = inside; {
+	case o.answers(h):
+		o.answered()
+		o.reflects = true
+	case o.asked == "":
+		o.answered()
+	case o.before == nil && h.id == "":
+		o.answered() // It is behind a reset.
+		o.reflects = false
 	}
 	if c.Resumed = o.supported && !o.mixed; !c.Resumed {
 		c.Gone = o.clear(false)
@@ -206,6 +226,21 @@ func (o *Occupancy) joined(h *heard) Change {
 	c.Gone = o.gone(c.Gone)
 	o.note(h)
 	return c
+}
+
+// precedes reports whether the client's own presence is surely not the one that is
+// waited for: the room says which one that is.
+func (o *Occupancy) precedes(h *heard) bool {
+	return o.state == asking && o.before != nil && o.reflects && o.asked != "" && !o.answers(h)
+}
+
+// answered notes that the answer has come, or all that it says about occupants. The last
+// presence may be among what it has said.
+func (o *Occupancy) answered() {
+	if o.before != nil && o.latest.Session != "" {
+		o.last, o.lastPresence = o.latest, o.latest
+	}
+	o.before, o.base, o.asked, o.latest = nil, nil, "", Element{}
 }
 
 // answers reports whether a presence says that it answers the join.
@@ -233,13 +268,22 @@ func (o *Occupancy) unavailable(h *heard) Change {
 	known := o.remove(c.Nick)
 	next := h.next(o.room)
 	switch {
-	case next != "":
+	case next != "" && o.occupants[next] == nil && !slices.Contains(o.undone, next):
 		c.Kind, c.Next = OccupantRenamed, next
-		if self {
+		if self && o.state == inside {
 			o.nick, o.want = next, next
 		}
 	case self && (o.state == inside || h.final()):
 		return o.left(h, c)
+	case self && o.base != nil:
+		// The room does not talk to it from here to the answer.
+		o.again()
+		o.remove(c.Nick)
+		if !known {
+			return Change{}
+		}
+		c.Kind = OccupantLeft
+		return c
 	case known:
 		c.Kind = OccupantLeft
 	default:
@@ -252,7 +296,10 @@ func (o *Occupancy) unavailable(h *heard) Change {
 // reset takes the presence that is before a whole state.
 func (o *Occupancy) reset() Change {
 	o.forget()
-	o.state, o.resumed, o.before, o.missing = asking, "", nil, false
+	o.state, o.before, o.missing, o.mixed = asking, nil, false, true
+	if o.asked == "" || !o.reflects {
+		o.resumed, o.base = "", nil // If not, the answer to another join may be on its way.
+	}
 	o.subject = ""
 	return Change{Kind: RoomReset, Gone: o.gone(o.clear(true))}
 }
@@ -265,11 +312,10 @@ func (o *Occupancy) left(h *heard, c Change) Change {
 		c.Nick = o.nick
 	}
 	o.note(h)
-	answered := o.before == nil || o.asked == "" || h.final()
-	o.leave()
-	if !answered {
-		// What has gone may be what was there before, and the answer is still to come.
-		o.await()
+	if o.base != nil && o.asked != "" && !h.final() {
+		o.again() // What has gone was there before, and the answer is still to come.
+	} else {
+		o.leave()
 	}
 	o.remove(c.Nick)
 	if h.destroyed != nil {
@@ -282,7 +328,8 @@ func (o *Occupancy) left(h *heard, c Change) Change {
 
 // refused takes an error. If it answers the join, what is known is kept for the next one.
 func (o *Occupancy) refused(h *heard) Change {
-	if o.state != asking || o.asked != "" && h.id != "" && h.id != o.asked {
+	early := o.state == inside && o.before != nil && o.answers(h) // What has let it in was from before.
+	if !early && (o.state != asking || o.asked != "" && h.id != "" && h.id != o.asked) {
 		return Change{}
 	}
 	o.leave()

@@ -27,6 +27,7 @@ type savedOccupancy struct {
 	Presence     string          `json:"presence,omitempty"` // the id of the last one
 	LastPresence bool            `json:"last_presence,omitempty"`
 	Supported    bool            `json:"supported,omitempty"`
+	Reflects     bool            `json:"reflects,omitempty"`
 	Missing      bool            `json:"missing,omitempty"`
 	Subject      string          `json:"subject,omitempty"`
 	Occupants    []savedOccupant `json:"occupants,omitempty"`
@@ -48,7 +49,7 @@ func (o *Occupancy) MarshalJSON() ([]byte, error) {
 	s := savedOccupancy{
 		Version: savedVersion, Room: o.room.String(), Nick: o.want,
 		Session: o.last.Session, ID: o.last.ID, Presence: o.lastPresence.ID, LastPresence: o.LastPresence,
-		Supported: o.supported, Missing: o.missing, Subject: o.subject,
+		Supported: o.supported, Reflects: o.givesIDs(), Missing: o.missing, Subject: o.subject,
 	}
 	all := o.crowd
 	if o.before != nil {
@@ -83,9 +84,9 @@ func (o *Occupancy) UnmarshalJSON(b []byte) error {
 	o.LastPresence = s.LastPresence
 	o.room, o.nick, o.want, o.state = n.room, n.nick, n.want, outside
 	o.crowd, o.before, o.undone, o.missing = n.crowd, nil, nil, n.missing
-	o.subject, o.codes, o.supported = n.subject, nil, n.supported
+	o.subject, o.codes, o.supported, o.reflects = n.subject, nil, n.supported, n.reflects
 	o.last, o.lastPresence = n.last, n.lastPresence
-	o.joins, o.asked, o.resumed = 0, "", ""
+	o.joins, o.asked, o.latest, o.resumed, o.base = 0, "", Element{}, "", nil
 	return nil
 }
 
@@ -121,7 +122,7 @@ func (s *savedOccupancy) occupancy() (*Occupancy, error) {
 			o.lastPresence = Element{Session: s.Session, ID: s.Presence}
 		}
 	}
-	o.supported, o.missing, o.subject = s.Supported, s.Missing, s.Subject
+	o.supported, o.reflects, o.missing, o.subject = s.Supported, s.Reflects, s.Missing, s.Subject
 	if len(s.Occupants) > MaxOccupants {
 		return nil, errors.New("there are too many occupants")
 	}

@@ -131,6 +131,7 @@ func NewRoom(address jid.JID, opts Options) *Room {
 		occupant: make(map[string]*occupant), inside: make(map[string]*client), byJoined: make(map[uint64]*occupant),
 	}
 	r.opts.Limits = opts.Limits.withDefaults()
+	r.renew()
 	r.begin()
 	return r
 }
@@ -145,6 +146,13 @@ func (r *Room) begin() {
 	r.begun()
 	r.visits.renew(r.head)
 	r.touch(keyRoom)
+}
+
+// renew forgets what was said, here or in another room of the address, so that whoever has
+// not come since knows nothing of it.
+func (r *Room) renew() {
+	r.head++
+	r.history, r.subject = messages{lost: r.head}, subject{}
 }
 
 // begun begins a run.

@@ -191,6 +191,28 @@ func TestEnter(t *testing.T) {
 		assert.NotEqual(t, before, r.Session(), "MF-05")
 		assert.Equal(t, []string{"room gone", "Juliet (participant) 110 *", "room truncated", "room subject *"}, r.again("juliet", "Juliet", participant, ""), "AM-14")
 	})
+	t.Run("MF-18: cut off before the notice, in the answer of a room that was made anew", func(t *testing.T) {
+		for name, anew := range map[string]func(r *room) *room{
+			"destroyed": func(r *room) *room { r.Destroy(mucfr.Destroyed{}); return r },
+			"lost":      func(r *room) *room { return &room{mucfr.NewRoom(orchard, mucfr.Options{}), t, r.last} },
+		} {
+			r := newRoom(t, mucfr.Options{})
+			r.enter("juliet", "Juliet", participant, optIn)
+			r.say("juliet", "I hear some noise within.")
+			r = anew(r)
+			for range 2 {
+				to, err := r.Join(mucfr.Join{
+					JID: full("juliet"), Nick: "Juliet", Role: participant, Presence: presence(t, enters+resume(r.last[full("juliet").String()])),
+				})
+				require.Contains(t, r.got("juliet")(to, err), "room truncated", name)
+				for _, s := range to {
+					if e, ok := s.Element(); ok && s.Presence() {
+						r.last[full("juliet").String()] = e // It has got so far.
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestMessages(t *testing.T) {

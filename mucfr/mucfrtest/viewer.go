@@ -63,29 +63,47 @@ func (s *received) has(code int) bool {
 // other is what a client knows of an occupant.
 type other struct {
 	affiliation, role, show string
+	address                 string // empty if it was not shown
 	who                     string // the account that it has taken it for since it came
 }
 
 // A viewer is a client that follows a room, written from the specification alone.
 type viewer struct {
+	*follower // nil if that is not what is to be tested
+
 	jid  jid.JID
 	nick string
 	last mucfr.Element
 
 	inside  bool
+	wants   bool // ids
 	pending bool // has asked to resume
 	others  map[string]other
-	subject string
 
-	occupancy *mucfr.Occupancy // nil if it is not what is to be tested
-	early     bool             // what comes now is not for it
+	link     int  // how many more stanzas arrive; negative if all do
+	lost     int  // how many do not before
+	early    bool // what comes now is from before the answer
+	replaced bool // another program of the same address does not want ids
+	messages
 
-	link    int // how many more stanzas arrive; negative if all do
-	have    map[int]int
-	start   int // messages before that were said before it first came
-	excused int // it was told that messages before that may be missing
-	checked int
-	doubled bool // it may get messages again
+	mark   mucfr.Element // the last one that the room has made for it
+	marked int           // when
+	plain  bool          // as the room should have it, it gets no ids
+	sight  bool          // it is known whether
+	saw    bool          // what it got last was for somebody who may see addresses
+}
+
+// begin begins to wait for an answer.
+func (v *viewer) begin(ask *mucfr.Element, said int) {
+	v.wants = ask != nil
+	v.pending = v.wants && ask.Type == mucfr.Resume
+	v.messages.begin(v.pending, v.follower == nil || v.sure, said)
+	if !v.pending {
+		v.others, v.last = make(map[string]other), mucfr.Element{}
+	}
+	if v.follower != nil {
+		v.settled, v.listens, v.resumes, v.quit = false, false, v.pending, false
+	}
 }
 
 // receive takes a stanza in. Who says which account has a nickname.
@@ -93,12 +111,17 @@ func (v *viewer) receive(s *received, who func(nick string) string, said int) er
 	if len(s.Mark) > 1 {
 		return fmt.Errorf("%d annotations", len(s.Mark))
 	}
-	if len(s.Mark) == 1 && s.Mark[0].Type == "" {
+	if len(s.Mark) == 1 && s.Mark[0].Type == "" && v.wants {
 		v.last = mucfr.Element{Session: s.Mark[0].Session, ID: s.Mark[0].ID, Type: mucfr.Resume}
 	}
 	nick := s.From.Resourcepart()
 	if s.XMLName.Local == "message" {
-		return v.message(s, said)
+		if len(s.Mark) == 0 && v.wants {
+			return fmt.Errorf("a message without an annotation")
+		}
+		err := v.message(s, said)
+		v.repeats = v.repeats || v.follower != nil && v.occupancy.LastPresence
+		return err
 	}
 	reset := s.Type == "unavailable" && nick == ""
 	switch {
@@ -108,15 +131,16 @@ func (v *viewer) receive(s *received, who func(nick string) string, said int) er
 		return fmt.Errorf("an annotated reset")
 	case reset:
 		// What it was asked to resume at is nothing any more that it could resume at.
-		v.others, v.pending, v.last, v.doubled = make(map[string]other), false, mucfr.Element{}, true
+		v.others, v.pending, v.last, v.reset = make(map[string]other), false, mucfr.Element{}, true
 		return nil
-	case len(s.Mark) != 1 || s.User == nil:
+	case len(s.Mark) == 0 && v.wants || s.User == nil:
 		return fmt.Errorf("a presence without an annotation or without an item")
 	}
 	v.pending = false
-	if v.occupancy != nil {
+	if v.follower != nil {
 		// It knows for itself who is there.
-		v.inside = v.inside && !(s.has(mucfr.StatusSelf) && s.Type == "unavailable") || s.has(mucfr.StatusSelf) && s.Type == ""
+		v.inside = v.inside && !(s.has(mucfr.StatusSelf) && s.Type == "unavailable" && !s.has(mucfr.StatusRenamed)) ||
+			s.has(mucfr.StatusSelf) && s.Type == ""
 		return nil
 	}
 	if s.Type == "unavailable" {
@@ -128,7 +152,7 @@ func (v *viewer) receive(s *received, who func(nick string) string, said int) er
 			return fmt.Errorf("%q was %s and is now %s, without having left", nick, known.who, account)
 		}
 	}
-	v.others[nick] = other{s.User.Item.Affiliation, s.User.Item.Role, s.Show, account}
+	v.others[nick] = other{s.User.Item.Affiliation, s.User.Item.Role, s.Show, s.User.Item.JID, account}
 	if s.has(mucfr.StatusSelf) {
 		v.inside, v.nick = true, nick
 	}
@@ -156,62 +180,32 @@ func (v *viewer) unavailable(s *received, nick string) error {
 	return nil
 }
 
-func (v *viewer) message(s *received, said int) error {
-	switch {
-	case len(s.Mark) == 1 && s.Mark[0].Type == mucfr.Truncated:
-		if s.From.Resourcepart() != "" || s.Body != nil || s.Mark[0].ID != "" {
-			return fmt.Errorf("a notice of missing messages that is more than that")
-		}
-		v.excused, v.doubled = said, true
-		return nil
-	case len(s.Mark) != 1:
-		return fmt.Errorf("a message without an annotation")
-	case s.Body != nil:
-		var n int
-		if _, err := fmt.Sscanf(*s.Body, "message %d", &n); err != nil {
-			return err
-		}
-		if v.have[n]++; v.have[n] > 1 && !v.doubled {
-			return fmt.Errorf("message %d came again", n)
-		}
-	case s.Subject != nil:
-		v.subject, v.doubled = *s.Subject, false
-	}
-	return nil
-}
-
 // agrees compares what the client knows with what there is, when it should be the
 // same.
 func (v *viewer) agrees(r *mucfr.Room, subject string, said int) error {
 	if v.subject != subject {
 		return fmt.Errorf("the subject is %q to it and %q to the room", v.subject, subject)
 	}
-	if v.occupancy != nil {
+	if v.follower != nil {
 		if err := agrees(v.occupancy, r, subject); err != nil {
 			return err
 		}
-		return v.messages(said)
+		return v.messages.complete(said)
 	}
 	if len(v.others) != r.Len() {
 		return fmt.Errorf("it knows %d occupants of %d: %v", len(v.others), r.Len(), v.names())
 	}
 	for o := range r.Occupants() {
-		want := other{o.Affiliation.String(), o.Role.String(), show(o.Payload), o.JIDs[0].Bare().String()}
-		if got, ok := v.others[o.Nick]; !ok || got != want {
+		got, ok := v.others[o.Nick]
+		want := other{o.Affiliation.String(), o.Role.String(), show(o.Payload), shown(o), o.JIDs[0].Bare().String()}
+		if got.address == "" {
+			want.address = "" // It may not see it, or might not when it was told.
+		}
+		if !ok || got != want {
 			return fmt.Errorf("%q is %v to it and %v to the room", o.Nick, got, want)
 		}
 	}
-	return v.messages(said)
-}
-
-// messages looks whether there are all messages, or it knows that there are not.
-func (v *viewer) messages(said int) error {
-	for v.checked = max(v.checked, v.start); v.checked < said; v.checked++ {
-		if v.have[v.checked] == 0 && v.checked >= v.excused {
-			return fmt.Errorf("message %d is missing, and it does not know", v.checked)
-		}
-	}
-	return nil
+	return v.messages.complete(said)
 }
 
 func (v *viewer) names() []string {
@@ -222,6 +216,9 @@ func (v *viewer) names() []string {
 	slices.Sort(names)
 	return names
 }
+
+// shown returns the address of an occupant that is shown.
+func shown(o mucfr.Occupant) string { return o.JIDs[len(o.JIDs)-1].String() }
 
 // show returns what is in the show element of a payload.
 func show(p mucfr.Payload) string {
@@ -250,6 +247,9 @@ func agrees(v *mucfr.Occupancy, r *mucfr.Room, subject string) error {
 		got, ok := v.Occupant(want.Nick)
 		if !ok || got.Affiliation != want.Affiliation || got.Role != want.Role || show(got.Payload) != show(want.Payload) {
 			return fmt.Errorf("%q is %v to its Occupancy and %v to the room", want.Nick, got, want)
+		}
+		if len(got.JIDs) > 0 && shown(got) != shown(want) {
+			return fmt.Errorf("%q is %s to its Occupancy and %s to the room", want.Nick, shown(got), shown(want))
 		}
 	}
 	return nil
