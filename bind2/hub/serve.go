@@ -64,7 +64,9 @@ func (r *Resource) Serve(ctx context.Context, s *xmpp.Session, options ...mux.Op
 	copies := &carbons.Handler{Resource: own, Rules: true, Switch: func(ctx context.Context, _ jid.JID, on bool) error {
 		return r.SetCarbons(ctx, on)
 	}}
-	handler := &handler{ctx: ctx, r: r, next: mux.New(stanza.NSClient, append(options, carbons.Handle(copies))...)}
+	// The caller may serve all its sessions with the same slice.
+	options = append(slices.Clip(options), carbons.Handle(copies))
+	handler := &handler{ctx: ctx, r: r, next: mux.New(stanza.NSClient, options...)}
 
 	var writer sync.WaitGroup
 	var cause error

@@ -7,6 +7,7 @@ package hub_test
 import (
 	"encoding/xml"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,6 +58,23 @@ func TestServe(t *testing.T) {
 		assert.Contains(t, a.heard(), `type="result"`)
 		deliver(t, h, b.r.JID(), "3")
 		assert.Empty(t, a.heard())
+		a.hangUp()
+		b.hangUp()
+	})
+	inBubble(t, "CA-02: each client its own, also if all are served with the same options", func(t *testing.T) {
+		var served sync.WaitGroup
+		served.Add(2)
+		options := append(make([]mux.Option, 0, 8), func(*mux.ServeMux) { // with room for more
+			served.Done()
+			served.Wait()
+		})
+		h := stocked()
+		a := dial(t, h, call{resource: "a", options: options})
+		b := dial(t, h, call{account: "benvolio@montague.example", resource: "b", options: options})
+		for _, l := range []*line{a, b} {
+			l.say(`<iq type="set" id="c1"><enable xmlns="urn:xmpp:carbons:2"/></iq>`)
+			assert.Contains(t, l.heard(), `to="`+l.r.JID().String()+`"`)
+		}
 		a.hangUp()
 		b.hangUp()
 	})
