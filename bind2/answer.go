@@ -15,9 +15,14 @@ import (
 
 // MaxUnreads is how many conversations there may be in Bound.Unreads: more than a
 // person will ever read, and few enough for one element, which would otherwise be as
-// long as strangers like. What a Store returns beyond is left out, and so is
-// what a server sends beyond to a client.
+// long as strangers like. What a Store returns beyond, or beyond a mebibyte of what is
+// sent, is left out, and so is what a server sends beyond to a client.
 const MaxUnreads = 10_000
+
+// maxUnreadsBytes bounds the same in bytes, which is half of what a client takes.
+// Strangers choose their addresses, of up to 3071 bytes, several times that if they
+// are escaped: a client that cannot read the answer could never bind again.
+const maxUnreadsBytes = maxReplyText / 2
 
 // early returns what a client of Early is answered.
 func (b Bound) early() []byte {
@@ -29,8 +34,13 @@ func (b Bound) early() []byte {
 	}
 	if b.Unreads != nil {
 		buf.WriteString("<unreads>")
+		begin := buf.Len()
 		for _, u := range b.Unreads[:min(len(b.Unreads), MaxUnreads)] {
-			u.write(&buf)
+			end := buf.Len()
+			if u.write(&buf); buf.Len()-begin > maxUnreadsBytes {
+				buf.Truncate(end)
+				break
+			}
 		}
 		buf.WriteString("</unreads>")
 	}

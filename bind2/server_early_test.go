@@ -154,6 +154,19 @@ func TestServerEarly(t *testing.T) {
 		assert.Equal(t, bind2.MaxUnreads, strings.Count(got, "<unread "))
 		assert.Contains(t, got, "'s0@example.net'", "the first ones are kept")
 	})
+	inBubble(t, "D-05: nor can they keep a client from binding, by long addresses", func(t *testing.T) {
+		var many []bind2.Unread
+		for i := range 1000 {
+			with, err := jid.New(fmt.Sprintf("s%d", i), "example.net", strings.Repeat("&", 1023))
+			require.NoError(t, err)
+			many = append(many, bind2.Unread{JID: with, ReadID: "'/>", Count: 1})
+		}
+		got := early(t, bind2.Bound{Unreads: many})
+		assert.Less(t, len(got), 1<<20+1<<10)
+		assert.Greater(t, len(got), 1<<20-1<<14)
+		assert.Contains(t, got, "'s0@example.net/&amp;", "the first ones are kept")
+		assert.True(t, strings.HasSuffix(got, " unread-count='1'/></unreads></bound>"))
+	})
 
 	for _, test := range []struct {
 		name, ask string
