@@ -7,6 +7,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,18 @@ func TestCatchUp(t *testing.T) {
 		require.NoError(t, err)
 		deliver(t, here, romeo, "2")
 		assert.Equal(t, []string{"2"}, texts(t, r))
+	})
+	t.Run("what one hub has taken another one takes, whatever it has become by being written", func(t *testing.T) {
+		_, here, there := two()
+		r, _ := bind(t, here, bind2.Early)
+		present(t, r, 0)
+		const n = 8000
+		require.NoError(t, there.Deliver(t.Context(), romeo, parsed(`<message xmlns="jabber:client" xmlns:p="%s" type="chat" from="%s" to="%s"><body>1</body>%s</message>`,
+			strings.Repeat("u", 100), juliet, romeo, strings.Repeat("<p:x/>", n))))
+		deliver(t, here, romeo, "2")
+		got := arrived(t, r)
+		require.Len(t, got, 2)
+		assert.Equal(t, n, strings.Count(got[0].raw, "<x "))
 	})
 	t.Run("who is there comes first, and misses nothing, at the first message ever", func(t *testing.T) {
 		_, here, there := two()

@@ -103,7 +103,8 @@ func (m message) keepable() bool {
 	return m.content.Body && !m.noStore && (typ == stanza.ChatMessage || typ == stanza.NormalMessage)
 }
 
-// A reader reads a message for m. It puts what is in the namespace of servers'
+// A reader reads a message for m, and the same again if it was written: another hub
+// takes from the archive what one has taken. It puts what is in the namespace of servers'
 // streams into that of clients'; a message without one is taken to be in that.
 // What must not be in a stream (RFC 6120, section 11.1), or is no XML for
 // everybody, is an error.
@@ -111,7 +112,7 @@ type reader struct {
 	r     xml.TokenReader
 	m     *message
 	start xml.StartElement // the first
-	depth int
+	outer []string         // the namespaces of the elements around
 	size  int
 }
 
@@ -121,24 +122,24 @@ func (r *reader) Token() (xml.Token, error) {
 	switch t := tok.(type) {
 	case xml.StartElement:
 		t.Name = r.name(t.Name)
-		if !wellFormed(t) || r.depth == 0 && t.Name != (xml.Name{Space: stanza.NSClient, Local: "message"}) {
+		depth := len(r.outer)
+		if !wellFormed(t) || depth == 0 && t.Name != (xml.Name{Space: stanza.NSClient, Local: "message"}) {
 			return nil, errMalformed
 		}
-		if r.depth == 0 {
+		if depth == 0 {
 			t.Attr = plain(t.Attr)
 			r.start = t
 		}
-		if r.depth == 1 && t.Name == (xml.Name{Space: "urn:xmpp:hints", Local: "no-store"}) {
+		if depth == 1 && t.Name == (xml.Name{Space: "urn:xmpp:hints", Local: "no-store"}) {
 			r.m.noStore = true
 		}
-		r.depth++
-		r.size += len(t.Name.Space) + len(t.Name.Local)
-		for _, a := range t.Attr {
-			r.size += len(a.Name.Space) + len(a.Name.Local) + len(a.Value)
-		}
+		r.weigh(t)
+		r.outer = append(r.outer, t.Name.Space)
 		tok = t
 	case xml.EndElement:
-		r.depth--
+		if n := len(r.outer); n > 0 {
+			r.outer = r.outer[:n-1]
+		}
 		t.Name = r.name(t.Name)
 		tok = t
 	case xml.CharData:
@@ -152,8 +153,24 @@ func (r *reader) Token() (xml.Token, error) {
 	return tok, err
 }
 
+// tagWeight is what the tags of an element weigh besides the names in them.
+const tagWeight = 16
+
+// weigh counts what is written of a start tag, however its namespaces are declared.
+func (r *reader) weigh(start xml.StartElement) {
+	r.size += tagWeight + len(start.Name.Local)
+	if n := len(r.outer); n == 0 || r.outer[n-1] != start.Name.Space {
+		r.size += len(start.Name.Space)
+	}
+	for _, a := range start.Attr {
+		if a.Name.Space != "xmlns" && a.Name != (xml.Name{Local: "xmlns"}) {
+			r.size += len(a.Name.Space) + len(a.Name.Local) + len(a.Value)
+		}
+	}
+}
+
 func (r *reader) name(n xml.Name) xml.Name {
-	if n.Space == stanza.NSServer || n.Space == "" && r.depth == 0 {
+	if n.Space == stanza.NSServer || n.Space == "" && len(r.outer) == 0 {
 		n.Space = stanza.NSClient
 	}
 	return n
