@@ -141,7 +141,10 @@ func TestAbortIsSent(t *testing.T) {
 	everyWay(t, "SA-23", func(t *testing.T, w route, d dialect) {
 		link := xmpptest.NewLink(xmpptest.LinkConfig{})
 		defer func() { _ = link.Close() }()
+		done := make(chan struct{})
+		defer func() { <-done }()
 		go func() {
+			defer close(done)
 			_, err := xmpp.NewSession(t.Context(), domain, juliet, link.A, xmpp.Secure, w.negotiator(d, trusting(newClient(auth.ScramSHA256))))
 			assert.ErrorIs(t, err, auth.ErrUnproven)
 			_ = link.A.Close()
