@@ -81,6 +81,7 @@ func (l *login) negotiate(ctx context.Context, m *meter, direct bool, mode pipel
 	if direct {
 		secure := tls.Client(m, cfg)
 		if err := secure.HandshakeContext(ctx); err != nil {
+			l.secured = false
 			return nil, err
 		}
 		login()
@@ -121,6 +122,8 @@ func (l *login) negotiate(ctx context.Context, m *meter, direct bool, mode pipel
 	l.report.Plan = describe(plan, l.known)
 	s, err := xmpp.NewSession(ctx, l.account.Domain(), l.account, conn, state, pipelining.Client(plan, pcfg))
 	if err != nil {
+		// Certificates are verified before the peer has shown that they are its own.
+		l.secured = l.secured && s.ConnectionState().HandshakeComplete
 		return nil, err
 	}
 	tlsState := s.ConnectionState()
