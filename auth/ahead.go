@@ -5,6 +5,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -51,7 +52,7 @@ func (c *Client) Ahead(ctx context.Context, s *xmpp.Session, mechanism string, s
 		}
 		out, mask, err := l.step(ctx, e)
 		var f Failure
-		if errors.As(err, &f) && l.steps == 0 {
+		if errors.As(err, &f) && (l.steps == 0 || l.more) {
 			err = l.retry(ctx, f)
 		}
 		return out, l.last(), mask, err
@@ -62,8 +63,13 @@ func (c *Client) Ahead(ctx context.Context, s *xmpp.Session, mechanism string, s
 // better. By now it is known what the server offers.
 func (l *login) retry(ctx context.Context, f Failure) error {
 	o := offered(l.s)
-	doubted := isScram(l.mechanism) && !isPlus(l.mechanism) && slices.ContainsFunc(slices.Concat(o.names, o.legacy), isPlus)
-	if !l.another(f) && !doubted {
+	offersPlus := slices.ContainsFunc(slices.Concat(o.names, o.legacy), isPlus)
+	// Some servers, such as ejabberd, do not refuse "y" before the client's proof.
+	doubted := isScram(l.mechanism) && !isPlus(l.mechanism) && offersPlus && (l.steps == 0 || l.gs2.canBind)
+	if isPlus(l.mechanism) && len(o.kinds) > 0 && !slices.Contains(o.kinds, l.gs2.kind) {
+		doubted = true // Bound by what the server does not list, a good password is refused, too.
+	}
+	if !doubted && (l.steps > 0 || !l.another(f)) {
 		return f
 	}
 	if !l.token.IsZero() || doubted {
@@ -114,7 +120,12 @@ func (c *Client) guess(ctx context.Context, s *xmpp.Session, modern bool, mechan
 		}
 		// Whoever names a mechanism that does not bind thinks that the server cannot.
 		able := slices.ContainsFunc(allowed, isPlus) && len(bound) > 0
-		return c.prepare(ctx, s, p, name, gs2{canBind: able}, Token{}, nil)
+		g := gs2{canBind: able}
+		if isPlus(name) {
+			have := kinds(bound)
+			g.kind = cmp.Or(firstCommon(have, c.Bindings), have[0])
+		}
+		return c.prepare(ctx, s, p, name, g, Token{}, nil)
 	}
 	return nil, ErrNoMechanism
 }

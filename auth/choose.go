@@ -5,6 +5,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -152,6 +153,9 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 		switch {
 		case isPlus(name) && common == "":
 			continue
+		case isPlus(name) && len(o.kinds) > 0 && !slices.Contains(o.kinds, cmp.Or(firstCommon(have, c.Bindings), common)):
+			// What is left is weaker than what was to be expected of the server.
+			return "", gs2{}, fmt.Errorf("%w: the server lists no more than %q", ErrChannelBinding, o.kinds)
 		case isPlus(name):
 			return name, gs2{kind: common}, nil
 		case isScram(name) && able && offersPlus && common != "" && slices.ContainsFunc(o.refused, isPlus):

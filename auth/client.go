@@ -58,6 +58,13 @@ type Client struct {
 	// empty such a login asks for none.
 	TokenMechanism string
 
+	// Bindings are the types of channel binding that the server is known to list
+	// (XEP-0440). A login that is sent ahead takes the best of them that the connection
+	// has, and if there are none, the best that the connection has. The best of them
+	// that the connection has is not given up: a server that lists only others ends the
+	// login with ErrChannelBinding.
+	Bindings []string
+
 	// Invalidate makes a login with a token the token's last: it logs out.
 	Invalidate bool
 

@@ -25,6 +25,7 @@ type login struct {
 	s         *xmpp.Session
 	profile   *profile
 	mechanism string
+	gs2       gs2     // what it says about channel binding
 	account   jid.JID // who to be
 	request   []byte  // the element to begin with
 
@@ -49,7 +50,7 @@ type rider struct {
 
 // prepare begins an attempt. Offering is nil if nothing has been offered yet.
 func (c *Client) prepare(ctx context.Context, s *xmpp.Session, p *profile, name string, g gs2, t Token, o *offering) (*login, error) {
-	l := &login{c: c, s: s, profile: p, mechanism: name, account: s.LocalAddr().Bare(), token: t}
+	l := &login{c: c, s: s, profile: p, mechanism: name, gs2: g, account: s.LocalAddr().Bare(), token: t}
 	if c.Identity != "" {
 		j, err := jid.Parse(c.Identity)
 		if err != nil {

@@ -182,6 +182,9 @@ func (l *login) client(ctx context.Context) *auth.Client {
 		},
 	}
 	l.allowed, l.narrowed = c.Mechanisms, len(c.Mechanisms) < len(allowed)
+	if l.known != nil {
+		c.Bindings = l.known.Bindings
+	}
 	if l.d.NoTokens {
 		return c
 	}

@@ -177,7 +177,7 @@ func (p *plan) merge(before *plan) {
 	p.Mechanism = ""
 	if before != nil {
 		p.Mechanism, p.Refused = before.Mechanism, before.Refused
-		p.Offered = union(p.Offered, before.Offered)
+		p.Offered, p.Bindings = union(p.Offered, before.Offered), union(p.Bindings, before.Bindings)
 	}
 }
 
