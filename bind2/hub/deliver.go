@@ -173,6 +173,9 @@ func (h *Hub) flush(ctx context.Context, a *account, r *Resource) {
 		h.log(ctx, "the offline queue failed", "account", a.jid, "err", err)
 		return
 	}
+	if err := h.place(ctx, a, r, messages); err != nil {
+		h.log(ctx, "messages were missed", "account", a.jid, "err", err)
+	}
 	for _, o := range messages {
 		if r.cut && r.knows(o.Position) {
 			continue
@@ -185,4 +188,18 @@ func (h *Hub) flush(ctx context.Context, a *account, r *Resource) {
 		}
 		h.observe(Event{Kind: Queued, Account: a.jid, Resource: r.jid, N: n})
 	}
+}
+
+// place finds out on which side of a cut messages of the offline queue lie. If the
+// archive was empty then, it may have been pruned, or those that are in it now have been
+// appended since, by somebody else: they are handed to the resources.
+func (h *Hub) place(ctx context.Context, a *account, r *Resource, messages []OfflineMessage) error {
+	if h.Archive == nil || !r.cut || r.first > 0 || r.live > 0 {
+		return nil
+	}
+	var last mam.Item
+	for _, o := range messages {
+		last.Position = max(last.Position, o.Position)
+	}
+	return h.catchUp(ctx, a, last)
 }
