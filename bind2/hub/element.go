@@ -6,9 +6,10 @@ package hub
 
 import (
 	"encoding/xml"
-	"strings"
 
 	"mellium.im/xmpp/stanza"
+
+	"github.com/xmppext/xmppext/internal/xmlname"
 )
 
 // Namespaces that no element may be in, because none may be declared as the default
@@ -29,7 +30,7 @@ var (
 // wellFormed reports whether a start tag is one for everybody. Package encoding/xml
 // reads more than that, and who gets such a message would lose its stream.
 func wellFormed(start xml.StartElement) bool {
-	if start.Name.Space == nsXML || start.Name.Space == nsXMLNS || strings.Contains(start.Name.Local, ":") {
+	if start.Name.Space == nsXML || start.Name.Space == nsXMLNS || !xmlname.Safe(start.Name) {
 		return false
 	}
 	var seen map[xml.Name]struct{}
@@ -37,7 +38,7 @@ func wellFormed(start xml.StartElement) bool {
 		seen = make(map[xml.Name]struct{}, len(start.Attr))
 	}
 	for i, a := range start.Attr {
-		if a.Name.Space == nsXMLNS || strings.Contains(a.Name.Local, ":") {
+		if a.Name.Space == nsXMLNS || a.Name.Space != "xmlns" && !xmlname.Safe(a.Name) {
 			return false
 		}
 		if seen == nil {
