@@ -67,6 +67,7 @@ func TestAccountsRefusePasswords(t *testing.T) {
 		{"no account", jid.JID{}, password, iterations},
 		{"only a domain", domain, password, iterations},
 		{"no password", juliet, "", iterations},
+		{"RFC 4013: nothing is left of the password", juliet, "\u00ad\u200b\ufe0f", iterations},
 		{"too few iterations", juliet, password, 4095},
 		{"too many iterations", juliet, password, 1 << 30},
 	} {

@@ -75,7 +75,8 @@ func (Keys) LogValue() slog.Value { return slog.StringValue(redacted) }
 // If iterations is zero it is [DefaultIterations]; fewer than 4096 are refused.
 //
 // The password is prepared by SASLprep; one that SASLprep forbids, as it does
-// with emoji, is taken as it is, by clients of this package too.
+// with emoji, is taken as it is, by clients of this package too. One of which
+// SASLprep leaves nothing, such as a soft hyphen, is refused like an empty one.
 func NewKeys(password, mechanism string, iterations int) (Keys, error) {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // It never fails.
@@ -93,8 +94,8 @@ func deriveKeys(password, mechanism string, salt []byte, iterations int) (Keys, 
 	if iterations < minIterations || iterations > maxIterations {
 		return Keys{}, fmt.Errorf("auth: %d iterations; between %d and %d are possible", iterations, minIterations, maxIterations)
 	}
-	if password == "" {
-		return Keys{}, errors.New("auth: the password is empty")
+	if prepared(password) == "" {
+		return Keys{}, errors.New("auth: the password is empty") // SASLprep may have left nothing of it.
 	}
 	return hashPassword(h, password, salt, iterations)
 }
