@@ -62,27 +62,40 @@ func (c *Client) Ahead(ctx context.Context, s *xmpp.Session, mechanism string, s
 // retry returns f, as one behind which another attempt may follow if that may do
 // better. By now it is known what the server offers.
 func (l *login) retry(ctx context.Context, f Failure) error {
-	o := offered(l.s)
-	offersPlus := slices.ContainsFunc(slices.Concat(o.names, o.legacy), isPlus)
-	// Some servers, such as ejabberd, do not refuse "y" before the client's proof.
-	doubted := isScram(l.mechanism) && !isPlus(l.mechanism) && offersPlus && (l.steps == 0 || l.gs2.canBind)
-	if isPlus(l.mechanism) && len(o.kinds) > 0 && !slices.Contains(o.kinds, l.gs2.kind) {
-		doubted = true // Bound by what the server does not list, a good password is refused, too.
-	}
-	if !doubted && (l.steps > 0 || !l.another(f)) {
-		return f
-	}
-	if !l.token.IsZero() || doubted {
+	if !l.token.IsZero() {
 		return again{f}
 	}
+	o := offered(l.s)
+	best, err := l.c.next(l.s, o)
+	switch {
+	case err == nil && l.guessed(best):
+		// A good password is refused, too, where the mechanism is not the one that the
+		// account has keys for, or what was said about channel binding is not so. Some
+		// servers, such as ejabberd, do the latter no sooner than behind the proof.
+		return again{f}
+	case errors.Is(err, ErrChannelBinding):
+		return fmt.Errorf("%w: %w", err, f)
+	case l.steps > 0 || !l.another(f):
+		return f
+	}
 	o.refuse(l.mechanism)
-	_, err := l.c.next(l.s, o)
+	_, err = l.c.next(l.s, o)
 	left := slices.Contains(l.c.mechanisms(), Plain) && slices.Contains(slices.Concat(o.names, o.legacy), Plain)
 	if errors.Is(err, ErrChannelBinding) || err != nil && left {
 		// What is left is weaker than what was to be expected of the server.
 		return fmt.Errorf("%w: %w", err, f)
 	}
 	return again{f}
+}
+
+// guessed reports whether whoever had known what the server offers would have begun
+// in another way, which is not weaker.
+func (l *login) guessed(best choice) bool {
+	if best.name == l.mechanism {
+		return isScram(best.name) && best.gs2 != l.gs2
+	}
+	rank := func(name string) int { return slices.Index(l.c.mechanisms(), name) }
+	return rank(best.name) < rank(l.mechanism)
 }
 
 // again is a failure behind which another attempt may follow.
@@ -123,7 +136,7 @@ func (c *Client) guess(ctx context.Context, s *xmpp.Session, modern bool, mechan
 		g := gs2{canBind: able}
 		if isPlus(name) {
 			have := kinds(bound)
-			g.kind = cmp.Or(firstCommon(have, c.Bindings), have[0])
+			g = gs2{kind: cmp.Or(firstCommon(have, c.Bindings), have[0])}
 		}
 		return c.prepare(ctx, s, p, name, g, Token{}, nil)
 	}
