@@ -89,7 +89,8 @@ func (a *Accounts) SetKeys(account jid.JID, mechanism string, k Keys) error {
 	return nil
 }
 
-// Remove removes an account. That there is none is no error.
+// Remove removes an account. That there is none is no error. Its tokens remain: a store
+// of tokens has to revoke them.
 func (a *Accounts) Remove(account jid.JID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -164,6 +164,8 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 			return "", gs2{}, fmt.Errorf("%w: the server lists mechanisms for it, and refuses them", ErrChannelBinding)
 		case name == Plain && slices.ContainsFunc(o.refused, isScram):
 			continue // Nobody who has refused better is handed the password.
+		case name == Plain && c.prefersScram(slices.Concat(o.names, o.legacy)):
+			continue // The other profile has better.
 		}
 		// Only what could be used counts (RFC 5802, section 6): somebody in the middle
 		// may have put other names into the list, or left them in it.
@@ -171,6 +173,15 @@ func (c *Client) pick(p *profile, names []string, o *offering, have []string) (s
 		return name, gs2{canBind: able && !seen}, nil
 	}
 	return "", gs2{}, nil
+}
+
+// prefersScram reports whether a server offers SCRAM that goes before PLAIN and needs
+// nothing of the connection. PLAIN is one of the client's mechanisms.
+func (c *Client) prefersScram(offered []string) bool {
+	allowed := c.mechanisms()
+	return slices.ContainsFunc(allowed[:slices.Index(allowed, Plain)], func(name string) bool {
+		return isScram(name) && !isPlus(name) && slices.Contains(offered, name)
+	})
 }
 
 // has reports whether there is such a mechanism.
