@@ -69,12 +69,12 @@ type Occupancy struct {
 
 	// All below is about the last join.
 
-	joins     uint64   // how many there were
-	asked     string   // the id of the presence, if it is known; empty once that is answered
-	latest    Element  // the last annotation of a presence since, while before is not nil
-	resumed   string   // the session in which it asked to resume; empty once that is answered
-	mixed     bool     // the answer is of another session
-	plain     bool     // it may be one without an id, of a room that is another one now
+	joins     uint64  // how many there were
+	asked     string  // the id of the presence, if it is known; empty once that is answered
+	latest    Element // the last annotation of a presence since, while before is not nil
+	resumed   string  // the session in which it asked to resume; empty once that is answered
+	mixed     bool    // the answer is of another session
+	plain     plainness
 	before    *crowd   // who was known before the answer; nil if that is over, or was a reset
 	base      *base    // what the answer is about; nil if that is over
 	undone    []string // who had entered by answers that were cut off
@@ -152,7 +152,7 @@ func (o *Occupancy) Join(id string) Element {
 // await begins to wait for an answer.
 func (o *Occupancy) await() {
 	o.joins++
-	o.state, o.latest, o.mixed, o.plain, o.missing = asking, Element{}, false, false, false
+	o.state, o.latest, o.mixed, o.plain, o.missing = asking, Element{}, false, isPlain, false
 	o.before = &crowd{maps.Clone(o.occupants), o.bytes}
 	o.base = &base{*o.before, o.last, o.lastPresence, o.resumed}
 }
@@ -194,8 +194,20 @@ func (o *Occupancy) leave() {
 }
 
 // givesIDs reports whether the room's answers have the id of what they answer, as far as is
-// known for the next one. It would wait in vain for one without an id.
-func (o *Occupancy) givesIDs() bool { return o.reflects && !(o.state == asking && o.plain) }
+// known for the next one. Of a room that is another one now there may be none to wait for.
+func (o *Occupancy) givesIDs() bool {
+	return o.reflects && !(o.state == asking && o.plain == plainAnswer)
+}
+
+// plainness is what shows that a room answers which has no fast reconnects.
+type plainness uint8
+
+const (
+	isPlain     plainness = iota // nothing has come that is annotated
+	plainSelf                    // but the client's own presence
+	plainAnswer                  // and then a subject
+	notPlain                     // it has
+)
 
 // forget makes the next join one that does not resume.
 func (o *Occupancy) forget() { o.last, o.lastPresence = Element{}, Element{} }

@@ -110,6 +110,9 @@ func (o *Occupancy) apply(h *heard) Change {
 	if o.state == outside || !o.hears(h) {
 		return Change{}
 	}
+	if h.has {
+		o.plain = notPlain
+	}
 	switch {
 	case !h.presence:
 		return o.message(h)
@@ -165,6 +168,9 @@ func (o *Occupancy) message(h *heard) Change {
 		return Change{}
 	}
 	o.subject = h.subject.String()
+	if o.plain == plainSelf {
+		o.plain = plainAnswer
+	}
 	if o.state == inside && o.asked == "" {
 		o.resumed = "" // The answer is at its end.
 	}
@@ -183,8 +189,8 @@ func (o *Occupancy) available(h *heard) Change {
 		o.mixed = true
 	}
 	if self && o.precedes(h) {
-		_, annotated := h.annotation()
-		o.plain, self = o.plain || !annotated, false
+		self = false
+		o.plain = max(o.plain, plainSelf)
 	}
 	if self {
 		o.nick, o.want, o.codes = h.nick(), h.nick(), h.codes

@@ -86,7 +86,7 @@ func (o *Occupancy) UnmarshalJSON(b []byte) error {
 	o.crowd, o.before, o.undone, o.missing = n.crowd, nil, nil, n.missing
 	o.subject, o.codes, o.supported, o.reflects = n.subject, nil, n.supported, n.reflects
 	o.last, o.lastPresence = n.last, n.lastPresence
-	o.joins, o.asked, o.latest, o.resumed, o.base = 0, "", Element{}, "", nil
+	o.joins, o.asked, o.latest, o.resumed, o.base, o.plain = 0, "", Element{}, "", nil, isPlain
 	return nil
 }
 

@@ -84,6 +84,9 @@ func (v *viewer) apply(b []byte, early, reflects bool, account func(nick string)
 	if err := v.follower.change(c, early, account); err != nil {
 		return err
 	}
+	if early && c.Kind == mucfr.SubjectChanged && !bytes.Contains(b, []byte(mucfr.NS)) {
+		v.sure = false // That looks like an answer of a room that has no ids.
+	}
 	v.sure = v.sure || reflects && !early && c.Kind == mucfr.RoomJoined
 	v.quit = v.quit || c.Kind == mucfr.RoomLeft && (c.Destroyed != nil || slices.Contains(c.Codes, mucfr.StatusBanned))
 	if c.Kind == mucfr.RoomJoined && !early || v.settled {
