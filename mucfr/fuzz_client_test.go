@@ -107,6 +107,10 @@ func FuzzOccupancy(f *testing.F) {
 				continue
 			default:
 				before, outside := occSaved(t, o), !o.Inside() && !waiting
+				known := map[string]bool{}
+				for _, nick := range occNicks(o) {
+					known[nick] = true
+				}
 				in := r
 				if int(step) < len(occCanned) {
 					in = occTokens(occCanned[step])
@@ -131,6 +135,11 @@ func FuzzOccupancy(f *testing.F) {
 					t.Fatalf("inside: %t, waiting: %t, behind %+v", o.Inside(), waiting, c)
 				}
 				cut = c.Kind == mucfr.RoomRefused || c.Kind == mucfr.RoomLeft && cut
+				// If the client has gone before the answer, what was said until then is undone.
+				if waiting && (c.Kind == mucfr.NoChange || c.Kind == mucfr.OccupantLeft) {
+					occTold(known, c)
+					cut = cut || !slices.Equal(occNicks(o), slices.Sorted(maps.Keys(known)))
+				}
 			}
 			exact = exact && !cut
 			if got, want := occNicks(o), slices.Sorted(maps.Keys(told)); exact && !slices.Equal(got, want) {
