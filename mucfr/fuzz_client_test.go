@@ -90,13 +90,14 @@ func FuzzOccupancy(f *testing.F) {
 			told    = map[string]bool{} // who is there
 			exact   = true
 			waiting = false
+			base    []string // who was known when it asked
 		)
 		for _, step := range steps {
 			cut := waiting
 			switch step {
 			case 'j': // There are fewer of occCanned.
 				occAsks(t, o.Join(""))
-				waiting = true
+				waiting, base = true, occNicks(o)
 			case 'l':
 				o.Lost()
 				waiting = false
@@ -135,10 +136,22 @@ func FuzzOccupancy(f *testing.F) {
 					t.Fatalf("inside: %t, waiting: %t, behind %+v", o.Inside(), waiting, c)
 				}
 				cut = c.Kind == mucfr.RoomRefused || c.Kind == mucfr.RoomLeft && cut
-				// If the client has gone before the answer, what was said until then is undone.
-				if waiting && (c.Kind == mucfr.NoChange || c.Kind == mucfr.OccupantLeft) {
-					occTold(known, c)
-					cut = cut || !slices.Equal(occNicks(o), slices.Sorted(maps.Keys(known)))
+				// If the client has gone before the answer, what was said until then is undone:
+				// it knows those that it knew when it asked, without itself.
+				occTold(known, c)
+				if now := occNicks(o); waiting && c.Kind != mucfr.RoomReset && !slices.Equal(now, slices.Sorted(maps.Keys(known))) {
+					if c.Kind != mucfr.NoChange && c.Kind != mucfr.OccupantLeft {
+						t.Fatalf("%q are known, behind %+v of %v", now, c, known)
+					}
+					for _, nick := range now {
+						if !slices.Contains(base, nick) {
+							t.Fatalf("%q is known, and was not when it asked: %q", nick, base)
+						}
+					}
+					if len(now) < len(base)-1 {
+						t.Fatalf("%q are left of %q", now, base)
+					}
+					cut = true
 				}
 			}
 			exact = exact && !cut

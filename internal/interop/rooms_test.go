@@ -169,6 +169,8 @@ func visitWithMellium(t *testing.T, server *interop.Server, crone *guest) {
 	require.NoError(t, muc.SetConfig(ctx, jid.MustParse("pond@"+roomsDomain), form, toad.session))
 	require.NoError(t, pond.SetAffiliation(ctx, muc.AffiliationMember, jid.MustParse("hag@"+server.Domain), "", ""))
 	leaveWithMellium(ctx, t, pond)
+	_, err = muc.GetConfig(ctx, jid.MustParse("pond@"+roomsDomain), toad.session)
+	require.ErrorIs(t, err, stanza.Error{Condition: stanza.ItemNotFound}, "nobody is left in it")
 
 	room, err := client.Join(ctx, jid.MustParse(cave+"/toad"), toad.session, muc.MaxHistory(0))
 	require.NoError(t, err)
